@@ -1,0 +1,1 @@
+"""homing: every job comes home."""

@@ -1,0 +1,143 @@
+"""One round trip as a value: which script, which keys, which arguments, how to read the answer.
+
+A script's header is its contract:
+
+    -- What it does.
+    --
+    -- USES clock bell             shared function files put before it
+    -- FLAGS allow-oom             flags of the `#!lua` line, when any
+    -- KEYS[1] meta                a name of keys.Keys
+    -- KEYS[2] active:worker       a key made with the argument `worker`
+    -- ARGV[1] worker              a keyword parameter in Python
+    -- ARGV[2...] ids              the last one may take any number
+    --
+    -- Returns ...
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from typing import Any, Generic, TypeVar
+
+from homing.keys import Keys
+
+T = TypeVar("T")
+Argument = str | bytes | int
+
+_DECLARED = re.compile(r"-- (KEYS|ARGV)\[(\d+)(\.\.\.)?\] (\S+)")
+_WORDS = re.compile(r"-- (USES|FLAGS) (.+)")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Script:
+    """A Lua script in two texts: `text` with a `#!lua` line, `plain` for Redis 6.2, which knows none."""
+
+    name: str
+    text: str
+    plain: str
+    keys: tuple[str, ...]
+    args: tuple[str, ...]
+    variadic: bool
+    sha: str
+    plain_sha: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Command(Generic[T]):
+    """One call: run by a client, never by itself.
+
+    `call` is a Script, or the words of a plain command. `resend` says whether a
+    client may send it again after a lost reply.
+    """
+
+    call: Script | tuple[Argument, ...]
+    keys: tuple[str, ...]
+    args: Sequence[Argument]
+    decode: Callable[[Any], T]
+    queue: str = ""
+    resend: bool = True
+
+    @property
+    def name(self) -> str:
+        return self.call.name if isinstance(self.call, Script) else str(self.call[0])
+
+
+def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
+    names: dict[str, list[str]] = {"KEYS": [], "ARGV": []}
+    words: dict[str, str] = {}
+    variadic = False
+    for line in text.splitlines():
+        if not line.startswith("--"):
+            break
+        if declared := _DECLARED.match(line):
+            kind, number, dots, name = declared.groups()
+            if int(number) != len(names[kind]) + 1 or variadic and kind == "ARGV":
+                raise ValueError(f"the header is out of order at {line!r}")
+            names[kind].append(name)
+            variadic = variadic or dots is not None
+        elif words_line := _WORDS.match(line):
+            words[words_line[1]] = words_line[2]
+    return names, words, variadic
+
+
+@cache
+def load(package: str, name: str) -> Script:
+    """Read `lua/<name>.lua` of an engine's package, with the shared files its header names.
+
+    Raises ValueError when its header is out of order.
+    """
+    body = (files(package) / "lua" / f"{name}.lua").read_text()
+    names, words, variadic = _header(body)
+    shared = files("homing.engines") / "shared"
+    parts = [(shared / f"{used}.lua").read_text() for used in words.get("USES", "").split()]
+    # An engine's own shared functions stand beside its scripts, with a leading underscore.
+    own = files(package) / "lua" / "_engine.lua"
+    if words.get("USES") is not None and own.is_file():
+        parts.append(own.read_text())
+    code = "\n".join([*parts, body])
+    flags = words.get("FLAGS", "")
+    text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
+    # Without flags (6.2) a script is refused on a full server by its first write that may
+    # grow memory, unless a write that may not went before: this one deletes nothing.
+    plain = f"redis.call('DEL', KEYS[1])\n{code}" if "allow-oom" in flags else code
+    return Script(
+        name=name,
+        text=text,
+        plain=plain,
+        keys=tuple(names["KEYS"]),
+        args=tuple(names["ARGV"]),
+        variadic=variadic,
+        sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(),
+        plain_sha=hashlib.sha1(plain.encode(), usedforsecurity=False).hexdigest(),
+    )
+
+
+def call(
+    script: Script,
+    keys: Keys,
+    decode: Callable[[Any], T],
+    *,
+    resend: bool = True,
+    rest: Sequence[Argument] = (),
+    **args: Argument,
+) -> Command[T]:
+    """A Command of this script; a missing or extra argument name is a TypeError.
+
+    `rest` are the values of the last argument when the header marks it with dots.
+    """
+    wanted = script.args[:-1] if script.variadic else script.args
+    if tuple(args) != wanted:
+        raise TypeError(f"{script.name} takes {wanted} in this order, not {tuple(args)}")
+    if rest and not script.variadic:
+        raise TypeError(f"{script.name} takes no further arguments")
+    names = tuple(
+        keys.active(str(args["worker"])) if key == "active:worker"
+        else f"{keys.base}:worker:{args['worker']}" if key == "worker:worker"
+        else keys.reply(str(args["process"])) if key == "reply:process"
+        else keys(key)
+        for key in script.keys
+    )
+    return Command(script, names, [*args.values(), *rest], decode, keys.queue, resend)

@@ -1,0 +1,1 @@
+"""How a queue is laid out in Redis: one contract, two engines."""

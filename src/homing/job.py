@@ -1,0 +1,253 @@
+"""Plain values about jobs: states, what is stored, what is claimed, how a run ends. No I/O."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class State(StrEnum):
+    """Where a job is; it is in exactly one state at any time."""
+
+    SCHEDULED = "scheduled"  # due later; a retry is scheduled with attempt > 0
+    WAITING = "waiting"  # may be claimed
+    ACTIVE = "active"  # a worker holds it
+    COMPLETED = "completed"  # its handler returned
+    DEAD = "dead"  # in the dead letters, whole
+    CANCELLED = "cancelled"  # ended without a run to its end, because somebody said so
+
+
+#: Priorities are whole numbers in this range; higher is claimed first.
+PRIORITY_MIN, PRIORITY_MAX = -100, 100
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job as it is enqueued."""
+
+    id: str
+    task: str = ""  # empty: a message
+    payload: bytes = b"[[],{}]"  # JSON: a task's [args, kwargs], a message's value
+    meta: bytes = b""  # JSON, never read by a script
+    priority: int = 0
+    delay_ms: int = 0
+    own_id: bool = False  # the caller chose the id: it is refused while taken
+    reply: str = ""  # the process that wants the end pushed to its reply list
+
+
+class Enqueued(StrEnum):
+    """What became of one job of an enqueue call."""
+
+    STORED = "stored"
+    EXISTS = "exists"  # its id is taken (only ids the caller chose are checked)
+
+
+@dataclass(slots=True)
+class Claimed:
+    """A job as a worker holds it.
+
+    `ref` is the engine's handle (lists: the priority; streams: `priority/entry`);
+    it goes back unchanged in the settlement. `token` grows with every delivery.
+    """
+
+    id: str
+    ref: bytes
+    task: str  # empty: a message
+    payload: bytes  # JSON as stored, `[args, kwargs]` or a message's value
+    attempt: int  # charged attempts before this one
+    meta: bytes  # JSON or empty
+    since_ms: int  # server time at which it became waiting
+    token: int = 0
+    alone: bool = False  # a suspect: run it with nothing else in this process
+    fields: dict[str, str] | None = None  # a foreign message's plain fields, when it has no payload
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one claim (or `held`) gave."""
+
+    jobs: list[Claimed]
+    now_ms: int  # server time
+    #: ms until the next scheduled job is due, or None when nothing is scheduled.
+    due_in_ms: int | None = None
+    paused: bool = False
+    more: bool = False  # more may be claimed at once
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """The handler returned; `result` is JSON, empty for None."""
+
+    result: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Again:
+    """Run again in `delay_ms`, with `attempt` attempts charged and `meta` in place of the old one."""
+
+    delay_ms: int
+    attempt: int
+    meta: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """To the dead letters; `error` is JSON {type, message, traceback, reason}; `attempt` as charged."""
+
+    error: bytes
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class HandBack:
+    """Give it back unstarted or interrupted, uncharged, to the front of its queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """The handler asked for it to end as cancelled."""
+
+    reason: str = ""
+
+
+Decision = Ack | Again | Dead | HandBack | Cancelled
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """One claimed job and what its run decided; `wait_ms` and `run_ms` go to the statistics."""
+
+    id: str
+    ref: bytes
+    decision: Decision
+    wait_ms: int = 0
+    run_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Settled:
+    """What a settle let through: ids that were not this worker's any more changed nothing."""
+
+    done: int
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True, slots=True)
+class Registered:
+    lease_ms: int
+    now_ms: int
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """What one tick saw and moved."""
+
+    now_ms: int
+    lost: list[str]  # of the workers it kept alive: those that are no members any more
+    lapsed: list[str]  # workers of anybody that must be reclaimed now
+    promoted: int
+    more: bool  # more is due: tick again at once
+    due_in_ms: int | None
+    waiting: int  # jobs that may be claimed (0 while paused)
+    alone: int  # suspects that wait for a worker with nothing else
+
+
+@dataclass(frozen=True, slots=True)
+class Reclaimed:
+    moved: int  # back to waiting
+    buried: int  # crashed too often
+    more: bool  # call again: the worker still held more
+    alive: bool = False  # `reason="lapsed"` and the worker had renewed its lease: nothing happened
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many jobs are where, and what stands beside them."""
+
+    waiting: int = 0
+    scheduled: int = 0
+    active: int = 0
+    dead: int = 0
+    workers: int = 0
+    suspects: int = 0
+    finished: int = 0  # facts of ended jobs still kept
+    ids: int = 0  # ids callers chose that are still refused
+    replies: int = 0  # jobs whose end somebody waits for
+    missing: int = 0  # ids found without a body, ever
+    taken: int = 0  # foreign entries dropped because their id was taken, ever
+    refused: int = 0  # settlements refused by a gate, ever
+    paused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class JobRecord:
+    """One job as it is stored, in any state."""
+
+    id: str
+    queue: str
+    state: State
+    task: str = ""
+    payload: bytes = b""
+    fields: dict[str, str] | None = None
+    meta: bytes = b""
+    attempt: int = 0
+    priority: int = 0
+    created_ms: int = 0
+    due_ms: int | None = None  # scheduled
+    worker: str | None = None  # active
+    ended_ms: int | None = None  # completed, dead, cancelled
+    error: bytes = b""  # dead: JSON
+    result: bytes | None = None  # completed: JSON, `b""` for None, None when not kept
+    crashes: int = 0
+    suspicions: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    jobs: list[JobRecord]
+    cursor: str = ""  # empty: that was the last page
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRecord:
+    id: str
+    info: bytes  # JSON as given at register
+    expires_in_ms: int  # of its lease, on the counted clock; negative: lapsed or fenced
+    holding: int
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """One page of `verify`: each problem is a sentence that names the job and the two places."""
+
+    problems: list[str]
+    ids: list[str]  # what the page looked at
+    cursor: str
+
+
+class Outcome(Exception):  # noqa: N818 - these are answers, not errors
+    """What a handler may raise or return to decide how its run ends."""
+
+
+class Retry(Outcome):
+    """Run this job again, `delay` seconds from now (None: as its policy says), charging an attempt."""
+
+    def __init__(self, delay: float | None = None, reason: str = "") -> None:
+        super().__init__(reason)
+        self.delay = delay
+        self.reason = reason
+
+
+class Bury(Outcome):
+    """Send this job to the dead letters now, whatever its policy says."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Cancel(Outcome):
+    """End this job as cancelled."""
+
+    def __init__(self, reason: str = "") -> None:
+        super().__init__(reason)
+        self.reason = reason
