@@ -1,0 +1,42 @@
+# Two commands set everything up on a machine with only Python >= 3.11 and make:
+#   make demo    the e-mail outbox, delivered on both engines
+#   make test    the whole suite
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test check mutants format
+help: ## Show what can be made
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(VENV)/.demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[demo,cli]'
+	@touch $@
+
+$(VENV)/.dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/.demo
+
+demo: $(VENV)/.demo ## Deliver the e-mail outbox on both engines, on the embedded server
+	$(BIN)/homing demo
+
+test: $(VENV)/.dev ## Run the whole suite (under 5 minutes on 2 cores)
+	$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(VENV)/.dev ## Style, types, layers, sizes
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/basedpyright
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/python tools/sizes.py
+
+format: $(VENV)/.dev ## Lay the code out
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+mutants: $(VENV)/.dev ## Disable each write of each script in turn: some test must fail (at most 30 minutes)
+	$(BIN)/python tools/mutants.py
