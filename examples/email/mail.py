@@ -1,0 +1,1 @@
+../../src/homing/demo/mail.py
