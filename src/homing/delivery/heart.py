@@ -19,7 +19,11 @@ class Heart(Protocol):
     """
 
     def join(self, queue: str, engine: str, worker: str, lease_ms: int) -> None:
-        """Say the id before it is registered, so that a death in between leaves nothing behind."""
+        """Say the id before it is registered, so that a death in between leaves nothing behind.
+
+        Called twice: before the register with `lease_ms` 0 (known, but not ticked yet: a tick would
+        find no member), and after it with the lease it gave. The lease then counts from the first call.
+        """
 
     def leave(self, queue: str, worker: str) -> None:
         """Stop keeping this member's lease (it left, or it was lost)."""
