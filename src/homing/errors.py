@@ -13,6 +13,10 @@ class SettingsError(HomingError, ValueError):
     """A setting, name or option breaks a rule; nothing was sent. Mend the value."""
 
 
+class WrongKind(SettingsError, TypeError):
+    """A setting, name or option is of the wrong type; nothing was sent. Mend the value."""
+
+
 class EncodeError(HomingError, TypeError):
     """A value cannot be carried as JSON; the message has the path to it. Nothing was stored."""
 
@@ -99,6 +103,10 @@ class JobNotSettled(JobError):
 
 class JobFailed(JobError):
     """The job ended in the dead letters; `error` has the remote exception as plain data."""
+
+    def __init__(self, message: str, error: object = None) -> None:
+        super().__init__(message)
+        self.error = error
 
 
 class JobCancelled(JobError):

@@ -1,0 +1,75 @@
+"""The rules for numbers of time and order, checked where a value enters. Pure."""
+
+import math
+from datetime import UTC, datetime, timedelta
+
+from homing.errors import SettingsError, WrongKind
+from homing.job import PRIORITY_MAX, PRIORITY_MIN
+
+#: Ten years: longer is taken for a mistake in the unit.
+SECONDS_MAX = 10 * 365 * 86_400.0
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def seconds(value: object, name: str, *, maximum: float = SECONDS_MAX, positive: bool = False) -> float:
+    """A length of time as seconds, from an int, a float or a timedelta.
+
+    Refuses NaN, what is negative (with `positive` also 0) or over `maximum`, with SettingsError, and
+    anything else, bool and str too, with WrongKind (a SettingsError and a TypeError).
+    """
+    if isinstance(value, timedelta):
+        number = value.total_seconds()
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        number = float(value) if -1e18 < value < 1e18 else math.copysign(math.inf, value)
+    else:
+        hint = f"; write {name}={value}" if isinstance(value, str) and _is_number(value) else ""
+        raise WrongKind(
+            f"{name} must be seconds as a number or a timedelta, not {type(value).__name__} {value!r:.200}{hint}"
+        )
+    if not math.isfinite(number) or number < 0 or number > maximum or (positive and number == 0):
+        low = "more than 0" if positive else "0"
+        raise SettingsError(f"{name} must be {low} to {maximum:g} seconds, not {value!r:.200}")
+    return number
+
+
+def whole(value: object, name: str, *, minimum: int, maximum: int) -> int:
+    """A whole number in a range; bool and float are refused."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise WrongKind(f"{name} must be a whole number, not {type(value).__name__} {value!r:.200}")
+    if not minimum <= value <= maximum:
+        shown = repr(value) if abs(value) < 10**18 else "a far larger one"
+        raise SettingsError(f"{name} must be {minimum} to {maximum}, not {shown}")
+    return value
+
+
+def priority(value: object, name: str = "priority") -> int:
+    """A priority from -100 to 100; higher is claimed first."""
+    return whole(value, name, minimum=PRIORITY_MIN, maximum=PRIORITY_MAX)
+
+
+def when(value: object, name: str = "at") -> int:
+    """A point in time as milliseconds since the epoch, from a datetime that knows its zone."""
+    if not isinstance(value, datetime):
+        raise WrongKind(f"{name} must be a datetime with a tzinfo, not {type(value).__name__} {value!r:.200}")
+    if value.utcoffset() is None:
+        raise WrongKind(
+            f"{name} has no tzinfo, so it names no moment: write datetime(..., tzinfo=UTC) "
+            f"or value.astimezone(), not {value!r:.200}"
+        )
+    return (value - _EPOCH) // timedelta(milliseconds=1)
+
+
+def delay_until(value: object, now_ms: int, name: str = "at") -> int:
+    """Milliseconds from `now_ms` to a point in time; 0 when it is past, SettingsError when over ten years."""
+    delay_ms = max(0, when(value, name) - now_ms)
+    if delay_ms > SECONDS_MAX * 1000:
+        raise SettingsError(f"{name} must be within ten years, not {value!r:.200}")
+    return delay_ms
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
