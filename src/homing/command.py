@@ -84,10 +84,10 @@ def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
 
 
 @cache
-def load(package: str, name: str) -> Script:
+def load(package: str, name: str, *, lean: bool = False) -> Script:
     """Read `lua/<name>.lua` of an engine's package, with the shared files its header names.
 
-    Raises ValueError when its header is out of order.
+    `lean` adds the flag that lets a full server run it. Raises ValueError when its header is out of order.
     """
     body = (files(package) / "lua" / f"{name}.lua").read_text()
     names, words, variadic = _header(body)
@@ -98,7 +98,7 @@ def load(package: str, name: str) -> Script:
     if words.get("USES") is not None and own.is_file():
         parts.append(own.read_text())
     code = "\n".join([*parts, body])
-    flags = words.get("FLAGS", "")
+    flags = "allow-oom" if lean else words.get("FLAGS", "")
     text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
     # Without flags (6.2) a script is refused on a full server by its first write that may
     # grow memory, unless a write that may not went before: this one deletes nothing.

@@ -126,7 +126,7 @@ class Engine(Protocol):
 
     def resume(self) -> Command[None]: ...
 
-    def purge(self, state: State, *, limit: int = BATCH_MAX) -> Command[int]:
+    def purge(self, state: State, *, limit: int = BATCH_MAX, now_ms: int | None = None) -> Command[int]:
         """Delete up to `limit` jobs that are WAITING, SCHEDULED or DEAD; returns how many. Call
         again until 0."""
 

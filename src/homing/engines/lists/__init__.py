@@ -1,1 +1,8 @@
+"""A List of ids per priority, a Hash per job, an active list per worker: readable with `redis-cli`."""
 
+from homing.engines.scripted import ScriptedEngine
+
+
+class Lists(ScriptedEngine):
+    name = "lists"
+    package = "homing.engines.lists"

@@ -1,1 +1,8 @@
+"""A Stream per priority whose entries carry the jobs, one consumer group: fast, half the memory."""
 
+from homing.engines.scripted import ScriptedEngine
+
+
+class Streams(ScriptedEngine):
+    name = "streams"
+    package = "homing.engines.streams"

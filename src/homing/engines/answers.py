@@ -1,0 +1,206 @@
+"""How the scripts' replies (RESP2, bytes) become values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from homing.job import (
+    Audit,
+    Claim,
+    Claimed,
+    Counts,
+    Enqueued,
+    JobRecord,
+    Page,
+    Reclaimed,
+    Registered,
+    Settled,
+    State,
+    Ticked,
+    WorkerRecord,
+)
+
+#: Names in a job's hash or entry that are not a foreign message's own fields.
+OWN_FIELDS = frozenset({
+    "id", "task", "payload", "args", "kwargs", "meta", "state", "attempt", "priority", "created_ms", "due_ms",
+    "dead_ms", "ended_ms", "error", "worker", "raw", "result", "crashes", "suspicions",
+})  # fmt: skip
+
+
+def nothing(_: object) -> None:
+    return None
+
+
+def _text(value: bytes) -> str:
+    return value.decode("utf-8", "replace")
+
+
+def _whole(value: Any) -> int:
+    """The number stored, or 0 where somebody stored something else."""
+    try:
+        return int(value)
+    except ValueError:
+        return 0
+
+
+def _positive(value: int) -> int | None:
+    return None if value < 0 else value
+
+
+@dataclass(frozen=True, slots=True)
+class Positions:
+    """An enqueue's answer: the positions of the taken ids, of so many jobs."""
+
+    count: int
+
+    def __call__(self, reply: bytes) -> list[Enqueued]:
+        if not reply:
+            return [Enqueued.STORED] * self.count
+        taken = {int(position) for position in reply.split(b",")}
+        return [Enqueued.EXISTS if i in taken else Enqueued.STORED for i in range(1, self.count + 1)]
+
+
+def registered(reply: list[int]) -> Registered:
+    return Registered(lease_ms=reply[0], now_ms=reply[1], paused=bool(reply[2]))
+
+
+def _foreign(payload: bytes | None, flat: Sequence[bytes]) -> tuple[bytes, dict[str, str] | None]:
+    """The payload, or the own fields, of a job that another program stored without a payload."""
+    if payload is not None:
+        return payload, None
+    stored = dict(zip(flat[::2], flat[1::2], strict=True))
+    if b"args" in stored or b"kwargs" in stored:
+        return b"[%b,%b]" % (stored.get(b"args", b"[]"), stored.get(b"kwargs", b"{}")), None
+    own = {_text(name): value for name, value in stored.items()}
+    return b"", {name: _text(value) for name, value in own.items() if name not in OWN_FIELDS}
+
+
+def _claimed(job: list[Any], token: int, alone: bool) -> Claimed:
+    job_id, ref, task, payload, attempt, meta, since, *flat = job
+    fields = None
+    if payload is None:
+        payload, fields = _foreign(None, flat[0])
+    return Claimed(
+        job_id.decode(), ref, task.decode("utf-8", "replace"), payload, _whole(attempt), meta,
+        _whole(since), token, alone, fields,
+    )  # fmt: skip
+
+
+def claim(reply: list[Any]) -> Claim:
+    now, due, paused, more, token, alone, jobs = reply
+    number, only = int(token), bool(alone)
+    return Claim(
+        jobs=[_claimed(job, number, only) for job in jobs if job is not None],
+        now_ms=now,
+        due_in_ms=_positive(due),
+        paused=bool(paused),
+        more=bool(more),
+    )
+
+
+def settled(reply: list[Any]) -> Settled:
+    return Settled(reply[0], [_text(job_id) for job_id in reply[1]])
+
+
+def ticked(reply: list[Any]) -> Ticked:
+    return Ticked(
+        now_ms=reply[0],
+        lost=[_text(worker) for worker in reply[1]],
+        lapsed=[_text(worker) for worker in reply[2]],
+        promoted=reply[3],
+        more=bool(reply[4]),
+        due_in_ms=_positive(reply[5]),
+        waiting=reply[6],
+        alone=reply[7],
+    )
+
+
+def reclaimed(reply: list[int]) -> Reclaimed:
+    return Reclaimed(moved=reply[0], buried=reply[1], more=bool(reply[2]), alive=bool(reply[3]))
+
+
+def state(reply: bytes) -> State | None:
+    return State(reply.decode()) if reply else None
+
+
+def ids(reply: list[bytes]) -> list[str]:
+    return [_text(job_id) for job_id in reply]
+
+
+def counts(reply: list[Any]) -> Counts:
+    found: dict[str, Any] = {name.decode(): number for name, number in zip(reply[::2], reply[1::2], strict=True)}
+    return Counts(**found | {"paused": bool(found["paused"])})
+
+
+def numbers(reply: list[bytes]) -> Mapping[str, int]:
+    return {_text(name): int(number) for name, number in zip(reply[::2], reply[1::2], strict=True)}
+
+
+def workers(reply: list[Any]) -> list[WorkerRecord]:
+    return [
+        WorkerRecord(_text(worker), info, expires, holding)
+        for worker, info, expires, holding in zip(*[iter(reply)] * 4, strict=True)
+    ]
+
+
+def audit(reply: list[Any]) -> Audit:
+    return Audit(problems=ids(reply[1]), ids=ids(reply[2]), cursor=_text(reply[0]))
+
+
+def record(queue: str, flat: list[Any]) -> JobRecord | None:
+    """A job's record from names and values; of a name that comes twice the first holds."""
+    if not flat:
+        return None
+    stored: dict[bytes, Any] = {}
+    for name, value in zip(flat[::2], flat[1::2], strict=True):
+        stored.setdefault(name, value)
+    payload, fields = stored.get(b"payload", b""), None
+    where = State(stored[b"state"].decode())
+    if not payload and where not in {State.COMPLETED, State.CANCELLED}:
+        raw = [part for pair in stored.items() for part in pair]
+        payload, fields = _foreign(None, raw)
+    due, ended, worker = stored.get(b"due_ms"), stored.get(b"ended_ms"), stored.get(b"worker")
+    return JobRecord(
+        id=_text(stored[b"id"]),
+        queue=queue,
+        state=where,
+        task=_text(stored.get(b"task", b"")),
+        payload=payload,
+        fields=fields,
+        meta=stored.get(b"meta", b""),
+        attempt=_whole(stored.get(b"attempt", 0)),
+        priority=_whole(stored.get(b"priority", 0)),
+        created_ms=_whole(stored.get(b"created_ms", 0)),
+        due_ms=_whole(due) if due is not None and where is State.SCHEDULED else None,
+        worker=_text(worker) if worker is not None and where is State.ACTIVE else None,
+        ended_ms=_whole(ended or stored[b"dead_ms"]) if ended or b"dead_ms" in stored else None,
+        error=stored.get(b"error", b""),
+        result=stored.get(b"result"),
+        crashes=_whole(stored.get(b"crashes", 0)),
+        suspicions=_whole(stored.get(b"suspicions", 0)),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RecordOf:
+    queue: str
+
+    def __call__(self, reply: list[Any]) -> JobRecord | None:
+        return record(self.queue, reply)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsOf:
+    queue: str
+
+    def __call__(self, reply: list[Any]) -> list[JobRecord | None]:
+        return [record(self.queue, flat) for flat in reply]
+
+
+@dataclass(frozen=True, slots=True)
+class PageOf:
+    queue: str
+
+    def __call__(self, reply: list[Any]) -> Page:
+        found = (record(self.queue, flat) for flat in reply[1])
+        return Page([one for one in found if one is not None], _text(reply[0]))

@@ -1,0 +1,57 @@
+-- Promote what is due, then move waiting jobs to the worker's active list, in the order of claiming.
+--
+-- USES clock guard bell priorities marks replies finish dead
+-- FLAGS allow-oom
+-- KEYS[1] prefix
+-- KEYS[2] meta
+-- KEYS[3] workers
+-- KEYS[4] worker:worker
+-- KEYS[5] active:worker  list of the ids this worker holds, the oldest at its right end
+-- KEYS[6] scheduled
+-- KEYS[7] bell
+-- ARGV[1] now_ms
+-- ARGV[2] worker
+-- ARGV[3] limit
+-- ARGV[4] number         grows with every claim and `held`
+--
+-- Returns {server time, ms until something is due or -1, paused, more, token, alone, jobs}.
+
+local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
+local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
+local refused = refusal('lists', kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
+  or outnumbered(KEYS[4], ARGV[4])
+if refused then return refused end
+
+redis.call('HSET', KEYS[4], 'number', ARGV[4])
+advance_clock(meta, now)
+if kept[4] then return { now, due_in(KEYS[6], now), 1, 0, '0', 0, {} } end
+
+local limit, jobs = tonumber(ARGV[3]), {}
+local _, more = promote(base, now, math.max(limit, 100))
+local function take(list, priority)
+  local id = redis.call('LMOVE', list, active, 'RIGHT', 'LEFT')
+  if not id then return false end
+  jobs[#jobs + 1] = hand_out(base, active, id, priority or priority_of(base, id), ARGV[2], now)
+  return true
+end
+
+local alone = 0
+if limit > 0 and redis.call('EXISTS', base .. ':alone') == 1 and redis.call('LLEN', active) == 0 then
+  take(base .. ':alone', nil)
+  if jobs[1] then
+    redis.call('HSET', KEYS[4], 'alone', jobs[1][1])
+    alone, limit = 1, 0
+  end
+end
+local priorities = priorities_of(kept[3])
+for _, priority in ipairs(priorities) do
+  while #jobs < limit and take(base .. ':waiting:' .. priority, priority) do end
+end
+
+local token = '0'
+if #jobs > 0 then token = next_token(meta, now) end
+if alone == 0 and #jobs > 0 and #jobs == limit then
+  more = more or count_waiting(base, priorities) > redis.call('LLEN', base .. ':alone')
+  if more then ring(KEYS[7]) end
+end
+return { now, due_in(KEYS[6], now), 0, more and 1 or 0, token, alone, jobs }

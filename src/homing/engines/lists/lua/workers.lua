@@ -1,0 +1,22 @@
+-- The workers of the queue: who they are, until when their leases run, how many jobs they hold.
+--
+-- USES guard
+-- FLAGS no-writes
+-- KEYS[1] prefix
+-- KEYS[2] meta
+-- KEYS[3] workers
+--
+-- Returns (worker, info, ms until its lease ends on the counted clock, holding)*.
+
+local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'clock_ms')
+local refused = refusal('lists', kept[1], kept[2])
+if refused then return refused end
+
+local found, scored = {}, redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')
+for i = 1, #scored, 2 do
+  local worker = scored[i]
+  append(found, worker, redis.call('HGET', KEYS[1] .. ':worker:' .. worker, 'info') or '{}')
+  append(found, tonumber(scored[i + 1]) - tonumber(kept[3] or 0),
+    redis.call('LLEN', KEYS[1] .. ':active:' .. worker))
+end
+return found

@@ -1,0 +1,258 @@
+"""The engine contract over Lua scripts: both engines bear the same script names and arguments."""
+
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
+
+from homing.command import Argument, Command, Script, call, load
+from homing.engines import answers
+from homing.engines.engine import BATCH_MAX, SETTINGS, EngineName, ReclaimReason
+from homing.errors import SettingsError
+from homing.job import (
+    Ack,
+    Again,
+    Audit,
+    Cancelled,
+    Claim,
+    Counts,
+    Dead,
+    Enqueued,
+    HandBack,
+    JobRecord,
+    NewJob,
+    Page,
+    Reclaimed,
+    Registered,
+    Settled,
+    Settlement,
+    State,
+    Ticked,
+    WorkerRecord,
+)
+from homing.keys import Keys
+
+
+def _now(now_ms: int | None) -> Argument:
+    return "" if now_ms is None else now_ms
+
+
+def _at_most(count: int, what: str) -> None:
+    if count > BATCH_MAX:
+        raise ValueError(f"{count} {what} in one call, at most {BATCH_MAX}: split the batch")
+
+
+def _pairs(settings: Mapping[str, int] | None) -> list[Argument]:
+    flat: list[Argument] = []
+    for name, value in (settings or {}).items():
+        if name not in SETTINGS:
+            raise SettingsError(f"{name!r} is no setting of a queue: use one of {', '.join(SETTINGS)}")
+        flat += (name, value)
+    return flat
+
+
+class ScriptedEngine:
+    """All verbs of `engine.Engine`; a subclass says its name and where its scripts are."""
+
+    name: EngineName
+    package: ClassVar[str]
+
+    def __init__(self, keys: Keys) -> None:
+        self.keys = keys
+
+    def _script(self, name: str) -> Script:
+        return load(self.package, name)
+
+    def open(self, settings: Mapping[str, int] | None = None) -> Command[str]:
+        return call(self._script("open"), self.keys, bytes.decode, rest=_pairs(settings))
+
+    def enqueue(
+        self, jobs: Sequence[NewJob], *, lane: str, number: int, now_ms: int | None = None
+    ) -> Command[list[Enqueued]]:
+        _at_most(len(jobs), "jobs")
+        rest: list[Argument] = []
+        for job in jobs:
+            rest += (
+                job.id, job.task, job.payload, job.meta, job.priority, job.delay_ms,
+                1 if job.own_id else 0, job.reply,
+            )  # fmt: skip
+        return call(
+            self._script("enqueue"),
+            self.keys,
+            answers.Positions(len(jobs)),
+            now_ms=_now(now_ms),
+            lane=lane,
+            number=number,
+            rest=rest,
+        )
+
+    def register(
+        self,
+        worker: str,
+        *,
+        info: bytes = b"{}",
+        settings: Mapping[str, int] | None = None,
+        now_ms: int | None = None,
+    ) -> Command[Registered]:
+        return call(
+            self._script("register"),
+            self.keys,
+            answers.registered,
+            now_ms=_now(now_ms),
+            worker=worker,
+            info=info,
+            rest=_pairs(settings),
+        )
+
+    def claim(self, worker: str, *, limit: int, number: int, now_ms: int | None = None) -> Command[Claim]:
+        _at_most(limit, "jobs")
+        return call(
+            self._script("claim"),
+            self.keys,
+            answers.claim,
+            resend=False,
+            now_ms=_now(now_ms),
+            worker=worker,
+            limit=limit,
+            number=number,
+        )
+
+    def held(
+        self, worker: str, *, known: Sequence[str], number: int, now_ms: int | None = None
+    ) -> Command[Claim]:
+        return call(
+            self._script("held"),
+            self.keys,
+            answers.claim,
+            resend=False,
+            now_ms=_now(now_ms),
+            worker=worker,
+            number=number,
+            rest=known,
+        )
+
+    def settle(
+        self,
+        worker: str,
+        settlements: Sequence[Settlement],
+        *,
+        lean: bool = False,
+        now_ms: int | None = None,
+    ) -> Command[Settled]:
+        _at_most(len(settlements), "settlements")
+        acks: list[Argument] = []
+        agains: list[Argument] = []
+        deads: list[Argument] = []
+        backs: list[Argument] = []
+        cancels: list[Argument] = []
+        for one in settlements:
+            head: tuple[Argument, ...] = (one.id, one.ref, f"{one.wait_ms}/{one.run_ms}")
+            match one.decision:
+                case Ack(result):
+                    acks += (*head, result)
+                case Again(delay_ms, attempt, meta):
+                    agains += (*head, delay_ms, attempt, meta)
+                case Dead(error, attempt):
+                    deads += (*head, attempt, error)
+                case HandBack():
+                    backs += head
+                case Cancelled():
+                    cancels += head
+        return call(
+            load(self.package, "settle", lean=True) if lean else self._script("settle"),
+            self.keys,
+            answers.settled,
+            now_ms=_now(now_ms),
+            worker=worker,
+            lean=1 if lean else 0,
+            acks=len(acks) // 4,
+            agains=len(agains) // 6,
+            deads=len(deads) // 5,
+            backs=len(backs) // 3,
+            cancels=len(cancels) // 3,
+            rest=[*acks, *agains, *deads, *backs, *cancels],
+        )
+
+    def tick(self, workers: Sequence[str], *, now_ms: int | None = None) -> Command[Ticked]:
+        return call(
+            self._script("tick"), self.keys, answers.ticked, now_ms=_now(now_ms), rest=workers
+        )
+
+    def reclaim(
+        self,
+        worker: str,
+        *,
+        reason: ReclaimReason,
+        started: Sequence[str] = (),
+        error: bytes = b"{}",
+        now_ms: int | None = None,
+    ) -> Command[Reclaimed]:
+        return call(
+            self._script("reclaim"),
+            self.keys,
+            answers.reclaimed,
+            now_ms=_now(now_ms),
+            worker=worker,
+            reason=reason,
+            error=error,
+            rest=started,
+        )
+
+    def cancel(self, job_id: str, *, now_ms: int | None = None) -> Command[State | None]:
+        return call(self._script("cancel"), self.keys, answers.state, now_ms=_now(now_ms), id=job_id)
+
+    def remove(self, job_id: str) -> Command[State | None]:
+        return call(self._script("remove"), self.keys, answers.state, id=job_id)
+
+    def replay(self, job_ids: Sequence[str], *, now_ms: int | None = None) -> Command[list[str]]:
+        _at_most(len(job_ids), "jobs")
+        return call(self._script("replay"), self.keys, answers.ids, now_ms=_now(now_ms), rest=job_ids)
+
+    def pause(self) -> Command[None]:
+        return call(self._script("pause"), self.keys, answers.nothing)
+
+    def resume(self) -> Command[None]:
+        return call(self._script("resume"), self.keys, answers.nothing)
+
+    def purge(self, state: State, *, limit: int = BATCH_MAX, now_ms: int | None = None) -> Command[int]:
+        _at_most(limit, "jobs")
+        if state not in {State.WAITING, State.SCHEDULED, State.DEAD}:
+            raise SettingsError(f"jobs that are {state} cannot be purged: use waiting, scheduled or dead")
+        return call(
+            self._script("purge"), self.keys, int, now_ms=_now(now_ms), state=str(state), limit=limit
+        )
+
+    def counts(self) -> Command[Counts]:
+        return call(self._script("counts"), self.keys, answers.counts)
+
+    def peek(self, state: State, *, cursor: str = "", limit: int = 50) -> Command[Page]:
+        _at_most(limit, "jobs")
+        return call(
+            self._script("peek"),
+            self.keys,
+            answers.PageOf(self.keys.queue),
+            state=str(state),
+            cursor=cursor,
+            limit=limit,
+        )
+
+    def job(self, job_id: str) -> Command[JobRecord | None]:
+        return call(self._script("job"), self.keys, answers.RecordOf(self.keys.queue), id=job_id)
+
+    def workers(self, *, now_ms: int | None = None) -> Command[list[WorkerRecord]]:
+        return call(self._script("workers"), self.keys, answers.workers)
+
+    def follow(self, job_ids: Sequence[str], *, process: str) -> Command[list[JobRecord | None]]:
+        _at_most(len(job_ids), "jobs")
+        return call(
+            self._script("follow"),
+            self.keys,
+            answers.RecordsOf(self.keys.queue),
+            process=process,
+            rest=job_ids,
+        )
+
+    def statistics(self, minute: int) -> Command[Mapping[str, int]]:
+        return call(self._script("statistics"), self.keys, answers.numbers, minute=minute)
+
+    def verify(self, *, cursor: str = "", limit: int = 200) -> Command[Audit]:
+        _at_most(limit, "jobs")
+        return call(self._script("verify"), self.keys, answers.audit, cursor=cursor, limit=limit)

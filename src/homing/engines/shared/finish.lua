@@ -1,0 +1,57 @@
+-- Ends, together for a batch: `ends` holds {id, state, body} of jobs that are completed or cancelled.
+
+-- Keep an end that somebody may look up: the oldest of `result_max` makes room.
+local function store_result(base, results, id, state, body, ttl, max)
+  redis.call('SET', base .. ':result:' .. id, state .. '\n' .. body, 'PX', ttl)
+  redis.call('LPUSH', results, id)
+  redis.call('PEXPIRE', results, ttl)
+  if redis.call('LLEN', results) > max then
+    redis.call('DEL', base .. ':result:' .. redis.call('RPOP', results))
+  end
+end
+
+-- An id that a caller chose stays taken for `id_ttl` after its job's end; marks go with the job.
+local function release_ids(base, ids_of_jobs, until_ms)
+  local ids, suspects = base .. ':ids', base .. ':suspects'
+  if redis.call('EXISTS', ids) == 1 then
+    for _, id in ipairs(ids_of_jobs) do redis.call('ZADD', ids, 'XX', until_ms, id) end
+  end
+  if redis.call('EXISTS', suspects) == 1 then redis.call('HDEL', suspects, unpack(ids_of_jobs)) end
+end
+
+-- Bare facts of the newest ends, in two generations of one hash.
+local function store_facts(base, ends, now, max)
+  local finished, facts = base .. ':finished', {}
+  for _, last in ipairs(ends) do
+    facts[#facts + 1] = last[1]
+    facts[#facts + 1] = last[2] .. ' ' .. string.format('%.0f', now)
+  end
+  redis.call('HSET', finished, unpack(facts))
+  if redis.call('HLEN', finished) >= max then redis.call('RENAME', finished, finished .. ':old') end
+end
+
+-- Everything an end leaves behind. `lean` keeps no fact and no result.
+local function finish(base, meta, ends, now, lean)
+  if #ends == 0 then return end
+  local kept = redis.call('HMGET', meta, 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max')
+  local ttl, replies = kept[2] or 600000, base .. ':replies'
+  local awaited = redis.call('EXISTS', replies) == 1
+  local ids = {}
+  for _, last in ipairs(ends) do
+    local id, state, body = last[1], last[2], last[3]
+    ids[#ids + 1] = id
+    local told = awaited and reply(base, replies, id, state, body, ttl)
+    if not lean and (told or (state == 'completed' and body ~= '')) then
+      store_result(base, base .. ':results', id, state, body, ttl, tonumber(kept[3] or 10000))
+    end
+  end
+  release_ids(base, ids, now + tonumber(kept[1] or 3600000))
+  if not lean then store_facts(base, ends, now, tonumber(kept[4] or 20000)) end
+end
+
+-- The fact of an ended job: its state and end (ms), or nil.
+local function fact_of(base, id)
+  local fact = redis.call('HGET', base .. ':finished', id) or redis.call('HGET', base .. ':finished:old', id)
+  if not fact then return nil end
+  return string.match(fact, '^(%a+) (%d+)$')
+end

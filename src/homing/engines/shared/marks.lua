@@ -1,0 +1,17 @@
+-- What a job did to its workers: crashes that were seen, and deaths that nobody saw.
+local function marks_of(suspects, id)
+  local kept = redis.call('HGET', suspects, id)
+  if not kept then return 0, 0 end
+  local crashes, suspicions = string.match(kept, '^(%d+) (%d+)$')
+  return tonumber(crashes), tonumber(suspicions)
+end
+
+local function set_marks(suspects, id, crashes, suspicions)
+  redis.call('HSET', suspects, id, crashes .. ' ' .. suspicions)
+end
+
+-- With two marks a job is delivered alone, to a worker with nothing else.
+local function is_suspect(suspects, id)
+  local crashes, suspicions = marks_of(suspects, id)
+  return crashes + suspicions >= 2
+end
