@@ -1,7 +1,7 @@
 -- Check one page of one place: each of its jobs has a body, says the state of that place, and stands in
 -- no other; what stands beside jobs (marks, ids, waiters) belongs to one.
 --
--- USES guard priorities marks finish records
+-- USES guard priorities marks finish records beside
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta
@@ -62,6 +62,6 @@ for _, id in ipairs(ids) do
   seen[id] = true
   check(id)
 end
-if place == 1 and from == 0 then check_beside(base, problem) end
+if place == 1 and from == 0 then check_beside(base, describe, problem) end
 if #ids == limit then return { place .. ':' .. from + limit, problems, ids } end
 return { places[place + 1] and (place + 1) .. ':0' or '', problems, ids }

@@ -1,0 +1,313 @@
+local GROUP = 'workers'
+
+-- What other programs name a job must be fit for a key's name.
+local function fit(id)
+  return id and #id <= 64 and string.match(id, '^[%w_.:-]+$') and id
+end
+
+local function append(list, name, value)
+  list[#list + 1] = name
+  list[#list + 1] = value
+end
+
+-- An entry's fields by name; of a name that comes twice the first holds.
+local function by_name(flat)
+  local fields = {}
+  for i = 1, #flat, 2 do
+    if fields[flat[i]] == nil then fields[flat[i]] = flat[i + 1] end
+  end
+  return fields
+end
+
+-- The id of an entry: its own, or for what another program added without one `<priority>.<entry>`.
+local function id_of(priority, entry, flat)
+  if flat[1] == 'id' and fit(flat[2]) then return flat[2] end
+  return fit(by_name(flat).id) or priority .. '.' .. entry
+end
+
+-- Priority and entry of a ref.
+local function parts_of(ref)
+  return string.match(ref, '^(-?%d+)/(%d+%-%d+)$')
+end
+
+-- The fields of one entry, nil when it is not there.
+local function read_entry(base, priority, entry)
+  local found = redis.call('XRANGE', base .. ':stream:' .. priority, entry, entry)
+  return found[1] and found[1][2]
+end
+
+-- A page of the entries that a consumer has pending: {entry, consumer, idle, deliveries}*. A stream
+-- without its group gets one, from its beginning; no stream, no entries.
+local function pending_of(key, from, count, consumer)
+  local pending = redis.pcall('XPENDING', key, GROUP, from, '+', count, consumer)
+  if not pending.err then return pending end
+  if not string.find(pending.err, 'NOGROUP', 1, true) then error(pending) end
+  if redis.call('EXISTS', key) == 0 then return {} end
+  redis.call('XGROUP', 'CREATE', key, GROUP, '0')
+  return {}
+end
+
+-- The same where nothing may be written.
+local function pending_now(key, from, count, consumer)
+  local pending
+  if consumer then
+    pending = redis.pcall('XPENDING', key, GROUP, from, '+', count, consumer)
+  else
+    pending = redis.pcall('XPENDING', key, GROUP, from, '+', count)
+  end
+  return pending.err and {} or pending
+end
+
+-- Who holds an entry, nil when it was not delivered.
+local function owner_of(key, entry)
+  local pending = redis.pcall('XPENDING', key, GROUP, entry, entry, 1)
+  if pending.err or not pending[1] then return nil end
+  return pending[1][2]
+end
+
+local function waits(owner)
+  return owner == nil or owner == 'returned' or owner == 'alone'
+end
+
+-- Take entries, with their place in the index, out of a stream.
+local function drop_entries(base, priority, entries, ids)
+  local key = base .. ':stream:' .. priority
+  redis.pcall('XACK', key, GROUP, unpack(entries))
+  redis.call('XDEL', key, unpack(entries))
+  if #ids > 0 then redis.call('HDEL', base .. ':index', unpack(ids)) end
+end
+
+local MOVED_APART = { id = true, state = true, attempt = true, meta = true, priority = true, created_ms = true,
+  due_ms = true, dead_ms = true, error = true, worker = true, raw = true }
+
+-- An entry's job -> a hash under its id, whole. The entry itself is not touched.
+local function to_hash(base, id, priority, entry, flat, state, attempt, meta)
+  local fields = by_name(flat)
+  local job = { 'state', state, 'attempt', attempt or fields.attempt or '0', 'priority', priority,
+    'created_ms', fields.created_ms or string.match(entry, '^%d+') }
+  if meta and meta ~= '' then
+    append(job, 'meta', meta)
+  elseif fields.meta then
+    append(job, 'meta', fields.meta)
+  end
+  for name, value in pairs(fields) do
+    if not MOVED_APART[name] then append(job, name, value) end
+  end
+  redis.call('HSET', base .. ':job:' .. id, unpack(job))
+end
+
+-- A job's hash -> a new entry at the end of its stream; the hash is deleted.
+local function to_entry(base, id, flat, attempt)
+  local fields = by_name(flat)
+  local priority = fields.priority or '0'
+  local entry = { 'id', id, 'task', fields.task or '' }
+  if fields.payload then append(entry, 'payload', fields.payload) end
+  append(entry, 'attempt', attempt or fields.attempt or '0')
+  if fields.meta then append(entry, 'meta', fields.meta) end
+  if fields.created_ms then append(entry, 'created_ms', fields.created_ms) end
+  for name, value in pairs(fields) do
+    if not MOVED_APART[name] and name ~= 'task' and name ~= 'payload' then append(entry, name, value) end
+  end
+  local at = redis.call('XADD', base .. ':stream:' .. priority, '*', unpack(entry))
+  redis.call('HSET', base .. ':index', id, priority .. '/' .. at)
+  redis.call('DEL', base .. ':job:' .. id)
+end
+
+-- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, fields}. An entry
+-- that the index does not name is another program's and is entered there, or its id is taken: then it
+-- is dropped and counted.
+local function hand_out(base, priority, entries, jobs)
+  local index, ids = base .. ':index', {}
+  for i, found in ipairs(entries) do ids[i] = id_of(priority, found[1], found[2]) end
+  local refs = redis.call('HMGET', index, unpack(ids))
+  for i, found in ipairs(entries) do
+    local entry, flat, id = found[1], found[2], ids[i]
+    local ref = priority .. '/' .. entry
+    local mine = refs[i] == ref
+    if not refs[i] and redis.call('EXISTS', base .. ':job:' .. id) == 0 then
+      mine = redis.call('HSETNX', index, id, ref) == 1
+    end
+    if not mine then
+      drop_entries(base, priority, { entry }, {})
+      redis.call('HINCRBY', base .. ':meta', 'taken', 1)
+    else
+      local since = tonumber(string.match(entry, '^%d+'))
+      if flat[3] == 'task' and flat[5] == 'payload' and flat[7] == 'attempt' then
+        local meta = flat[9] == 'meta' and flat[10] or ''
+        jobs[#jobs + 1] = { id, ref, flat[4], flat[6], flat[8], meta, since, '' }
+      else
+        local fields = by_name(flat)
+        jobs[#jobs + 1] = { id, ref, fields.task or '', fields.payload or false, fields.attempt or '0',
+          fields.meta or '', since, fields.payload and '' or flat }
+      end
+    end
+  end
+end
+
+-- Scheduled and due -> waiting, at most `limit`. Returns how many, and whether more are due.
+local function promote(base, now, limit)
+  local scheduled = base .. ':scheduled'
+  local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, limit + 1)
+  local promoted = 0
+  for i = 1, math.min(#due, limit) do
+    local id = due[i]
+    redis.call('ZREM', scheduled, id)
+    local fields = redis.pcall('HGETALL', base .. ':job:' .. id)
+    if fields.err then
+      bury_raw(base, id, now, '0')
+    elseif #fields == 0 then
+      redis.call('HINCRBY', base .. ':meta', 'missing', 1)
+    else
+      to_entry(base, id, fields)
+      promoted = promoted + 1
+    end
+  end
+  return promoted, #due > limit
+end
+
+-- How many entries of a stream may be claimed, wait apart as suspects, and are held by workers.
+local function stream_counts(base, priority)
+  local key = base .. ':stream:' .. priority
+  local length = redis.call('XLEN', key)
+  local summary = redis.pcall('XPENDING', key, GROUP)
+  if summary.err or not summary[4] then return length, 0, 0 end
+  local active, alone = 0, 0
+  for _, consumer in ipairs(summary[4]) do
+    if consumer[1] == 'alone' then
+      alone = alone + tonumber(consumer[2])
+    elseif consumer[1] ~= 'returned' then
+      active = active + tonumber(consumer[2])
+    end
+  end
+  return length - active, alone, active
+end
+
+local function count_all(base, priorities)
+  local waiting, alone, active = 0, 0, 0
+  for _, priority in ipairs(priorities) do
+    local w, s, a = stream_counts(base, priority)
+    waiting, alone, active = waiting + w, alone + s, active + a
+  end
+  return waiting, alone, active
+end
+
+-- An entry as a record.
+local function entry_record(base, id, state, priority, entry, flat, owner)
+  local record = { 'id', id, 'state', state, 'priority', priority }
+  add_fields(record, flat)
+  add_fields(record, { 'created_ms', string.match(entry, '^%d+') })
+  if owner then add_fields(record, { 'worker', owner }) end
+  return with_marks(base, record)
+end
+
+-- Where a job stands in the streams: priority, entry, fields; nil when it does not.
+local function find_entry(base, id)
+  local ref = redis.call('HGET', base .. ':index', id)
+  local priority, entry
+  if ref then
+    priority, entry = parts_of(ref)
+  else
+    priority, entry = string.match(id, '^(-?%d+)%.(%d+%-%d+)$')
+  end
+  if not priority then return nil end
+  local flat = read_entry(base, priority, entry)
+  if not flat or id_of(priority, entry, flat) ~= id then return nil end
+  return priority, entry, flat
+end
+
+-- Where a job is and what it is, in any state; nil when there is none.
+local function describe(base, id)
+  local priority, entry, flat = find_entry(base, id)
+  if priority then
+    local owner = owner_of(base .. ':stream:' .. priority, entry)
+    if waits(owner) then return entry_record(base, id, 'waiting', priority, entry, flat, nil) end
+    return entry_record(base, id, 'active', priority, entry, flat, owner)
+  end
+  local state = redis.pcall('HGET', base .. ':job:' .. id, 'state')
+  if type(state) == 'table' then return with_marks(base, { 'id', id, 'state', 'scheduled' }) end
+  if state then return with_marks(base, hash_record(base, id, state)) end
+  return ended_record(base, id)
+end
+
+-- Take one waiting job out of its queue. Returns whether it waited.
+local function take_waiting(base, id)
+  local priority, entry = find_entry(base, id)
+  if not priority or not waits(owner_of(base .. ':stream:' .. priority, entry)) then return false end
+  drop_entries(base, priority, { entry }, { id })
+  return true
+end
+
+-- The entries of a stream that were never delivered, behind `from` (exclusive; '' for the first).
+local function undelivered(key, from, count)
+  if from ~= '' then return redis.call('XRANGE', key, '(' .. from, '+', 'COUNT', count) end
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  local last = '0-0'
+  if not groups.err then
+    for _, group in ipairs(groups) do
+      local fields = by_name(group)
+      if fields.name == GROUP then last = fields['last-delivered-id'] end
+    end
+  end
+  return redis.call('XRANGE', key, last == '0-0' and '-' or '(' .. last, '+', 'COUNT', count)
+end
+
+-- Whether a stream id comes before another; they are numbers too big for Lua's.
+local function before(a, b)
+  local a_ms, a_n = string.match(a, '^(%d+)%-(%d+)$')
+  local b_ms, b_n = string.match(b, '^(%d+)%-(%d+)$')
+  if a_ms ~= b_ms then return #a_ms < #b_ms or (#a_ms == #b_ms and a_ms < b_ms) end
+  return #a_n < #b_n or (#a_n == #b_n and a_n < b_n)
+end
+
+local OWNED_PAGE = 1000
+
+-- Which of the items' entries ({_, _, priority, entry}) the worker has pending: one ranged look for
+-- each stream, from their first entry to their last. Returns a table ref -> true.
+local function owned(base, worker, items)
+  local first, last, mine = {}, {}, {}
+  for _, item in ipairs(items) do
+    local priority, entry = item[3], item[4]
+    if not first[priority] or before(entry, first[priority]) then first[priority] = entry end
+    if not last[priority] or before(last[priority], entry) then last[priority] = entry end
+  end
+  for priority, from in pairs(first) do
+    local key = base .. ':stream:' .. priority
+    while from do
+      local pending = redis.pcall('XPENDING', key, GROUP, from, last[priority], OWNED_PAGE, worker)
+      if pending.err then break end
+      for _, one in ipairs(pending) do mine[priority .. '/' .. one[1]] = true end
+      from = #pending == OWNED_PAGE and '(' .. pending[#pending][1] or nil
+    end
+  end
+  return mine
+end
+
+-- Entries keep their place when they go back: they only change owner.
+local function hand_back(base, entries_of, consumer)
+  for priority, entries in pairs(entries_of) do
+    entries[#entries + 1] = 'JUSTID'
+    redis.call('XCLAIM', base .. ':stream:' .. priority, GROUP, consumer, 0, unpack(entries))
+  end
+end
+
+-- Where jobs wait, in the order of claiming: suspects apart, then what was handed back, then the rest.
+local function waiting_places(priorities)
+  local places = {}
+  for _, priority in ipairs(priorities) do places[#places + 1] = { 'alone', priority } end
+  for _, priority in ipairs(priorities) do
+    places[#places + 1] = { 'returned', priority }
+    places[#places + 1] = { 'undelivered', priority }
+  end
+  return places
+end
+
+-- A page of the entries {entry, fields or nil} of such a place, behind `from` ('' for the first page).
+local function waiting_page(base, place, from, count)
+  local key = base .. ':stream:' .. place[2]
+  if place[1] == 'undelivered' then return undelivered(key, from, count) end
+  local entries = {}
+  for i, one in ipairs(pending_now(key, from == '' and '-' or '(' .. from, count, place[1])) do
+    entries[i] = { one[1], read_entry(base, place[2], one[1]) }
+  end
+  return entries
+end

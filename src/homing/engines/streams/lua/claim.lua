@@ -1,0 +1,96 @@
+-- Promote what is due, then deliver waiting entries to the worker, in the order of claiming.
+--
+-- USES clock guard bell priorities marks replies finish dead records
+-- FLAGS allow-oom
+-- KEYS[1] prefix
+-- KEYS[2] meta
+-- KEYS[3] workers
+-- KEYS[4] worker:worker
+-- KEYS[5] scheduled
+-- KEYS[6] bell
+-- KEYS[7] suspects       hash, id -> 'crashes suspicions'
+-- ARGV[1] now_ms
+-- ARGV[2] worker
+-- ARGV[3] limit
+-- ARGV[4] number         grows with every claim and `held`
+--
+-- Returns {server time, ms until something is due or -1, paused, more, token, alone, jobs}.
+
+local base, meta, now, worker = KEYS[1], KEYS[2], now_ms(ARGV[1]), ARGV[2]
+local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
+local refused = refusal('streams', kept[1], kept[2]) or not_a_member(KEYS[3], worker)
+  or outnumbered(KEYS[4], ARGV[4])
+if refused then return refused end
+
+redis.call('HSET', KEYS[4], 'number', ARGV[4])
+advance_clock(meta, now)
+if kept[4] then return { now, due_in(KEYS[5], now), 1, 0, '0', 0, {} } end
+
+local limit, jobs = tonumber(ARGV[3]), {}
+local _, more = promote(base, now, math.max(limit, 100))
+local priorities = priorities_of(kept[3])
+
+-- Take over entries that wait under a consumer's name; whose body is gone is let go and counted.
+local function take_over(priority, from, count)
+  local key = base .. ':stream:' .. priority
+  local pending, entries = pending_of(key, '-', count, from), {}
+  if #pending == 0 then return false end
+  for i, one in ipairs(pending) do entries[i] = one[1] end
+  local claimed, found = redis.call('XCLAIM', key, GROUP, worker, 0, unpack(entries)), {}
+  for _, one in ipairs(claimed) do
+    if one and one[2] then found[#found + 1] = one end
+  end
+  if #found < #entries then
+    local there = {}
+    for _, one in ipairs(found) do there[one[1]] = true end
+    for _, entry in ipairs(entries) do
+      if not there[entry] then redis.call('XACK', key, GROUP, entry) end
+    end
+    redis.call('HINCRBY', meta, 'missing', #entries - #found)
+  end
+  if #found > 0 then hand_out(base, priority, found, jobs) end
+  return #pending == count
+end
+
+local function deliver(priority, count)
+  local key = base .. ':stream:' .. priority
+  local read = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', key, '>')
+  if not read then return false end
+  if read.err then
+    if string.find(read.err, 'NOGROUP', 1, true) and redis.call('EXISTS', key) == 0 then return false end
+    error(read)
+  end
+  hand_out(base, priority, read[1][2], jobs)
+  return #read[1][2] == count
+end
+
+local function holds_nothing()
+  for _, priority in ipairs(priorities) do
+    if #pending_now(base .. ':stream:' .. priority, '-', 1, worker) > 0 then return false end
+  end
+  return true
+end
+
+local alone = 0
+if limit > 0 and redis.call('EXISTS', KEYS[7]) == 1 and holds_nothing() then
+  for _, priority in ipairs(priorities) do
+    if #jobs == 0 then take_over(priority, 'alone', 1) end
+  end
+  if jobs[1] then
+    redis.call('HSET', KEYS[4], 'alone', jobs[1][1])
+    alone, limit = 1, 0
+  end
+end
+for _, priority in ipairs(priorities) do
+  while #jobs < limit and take_over(priority, 'returned', limit - #jobs) do end
+  while #jobs < limit and deliver(priority, limit - #jobs) do end
+end
+
+local token = '0'
+if #jobs > 0 then token = next_token(meta, now) end
+if alone == 0 and #jobs > 0 and #jobs == limit then
+  local waiting, apart = count_all(base, priorities)
+  more = more or waiting > apart
+  if more then ring(KEYS[6]) end
+end
+return { now, due_in(KEYS[5], now), 0, more and 1 or 0, token, alone, jobs }

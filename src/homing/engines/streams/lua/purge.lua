@@ -1,0 +1,48 @@
+-- Delete jobs of one state that no worker holds, at most `limit`, in the order in which they would run.
+--
+-- USES clock guard priorities marks replies finish dead
+-- FLAGS allow-oom
+-- KEYS[1] prefix
+-- KEYS[2] meta
+-- KEYS[3] scheduled
+-- KEYS[4] dead
+-- KEYS[5] replies
+-- ARGV[1] now_ms
+-- ARGV[2] state
+-- ARGV[3] limit
+--
+-- Returns how many.
+
+local base, now, limit = KEYS[1], now_ms(ARGV[1]), tonumber(ARGV[3])
+local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities', 'id_ttl_ms')
+local refused = refusal('streams', kept[1], kept[2])
+if refused then return refused end
+local until_ms = now + tonumber(kept[4] or 3600000)
+
+if ARGV[2] == 'dead' then
+  local ids = redis.call('ZRANGE', KEYS[4], 0, limit - 1)
+  for _, id in ipairs(ids) do forget_dead(base, id, until_ms) end
+  return #ids
+end
+
+local ids, count = {}, 0
+if ARGV[2] == 'scheduled' then
+  ids = redis.call('ZRANGE', KEYS[3], 0, limit - 1)
+  count = #ids
+  if #ids > 0 then redis.call('ZREM', KEYS[3], unpack(ids)) end
+  for _, id in ipairs(ids) do redis.call('DEL', base .. ':job:' .. id) end
+else
+  for _, place in ipairs(waiting_places(priorities_of(kept[3]))) do
+    local entries, gone = {}, {}
+    for _, one in ipairs(count < limit and waiting_page(base, place, '', limit - count) or {}) do
+      entries[#entries + 1] = one[1]
+      if one[2] then gone[#gone + 1] = id_of(place[2], one[1], one[2]) end
+    end
+    if #entries > 0 then drop_entries(base, place[2], entries, gone) end
+    for _, id in ipairs(gone) do ids[#ids + 1] = id end
+    count = count + #entries
+  end
+end
+for _, id in ipairs(ids) do reply(base, KEYS[5], id, 'cancelled', '', 600000) end
+if #ids > 0 then release_ids(base, ids, until_ms) end
+return count

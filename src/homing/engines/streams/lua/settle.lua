@@ -1,0 +1,121 @@
+-- End runs: ack, run again, bury, hand back, cancel. The gate of each is ownership: the entry is pending
+-- for this worker, and the index still names it; what is not so is refused and changes nothing.
+--
+-- USES clock guard bell stats marks replies finish dead
+-- KEYS[1] prefix
+-- KEYS[2] meta
+-- KEYS[3] workers
+-- KEYS[4] worker:worker
+-- KEYS[5] index
+-- KEYS[6] scheduled
+-- KEYS[7] bell
+-- ARGV[1] now_ms
+-- ARGV[2] worker
+-- ARGV[3] lean        1: store no result, fact or statistic
+-- ARGV[4] acks        how many of each follow, in this order
+-- ARGV[5] agains
+-- ARGV[6] deads
+-- ARGV[7] backs
+-- ARGV[8] cancels
+-- ARGV[9...] items    acks (id, ref, times, result)*, agains (id, ref, times, delay_ms, attempt, meta)*,
+--                     deads (id, ref, times, attempt, error)*, backs (id, ref, times)*, oldest first,
+--                     cancels (id, ref, times)*; times 'wait/run' in ms
+--
+-- Returns {how many, refused ids}.
+
+local base, meta, worker, now = KEYS[1], KEYS[2], ARGV[2], now_ms(ARGV[1])
+local kept = redis.call('HMGET', meta, 'engine', 'version')
+local refused = refusal('streams', kept[1], kept[2]) or not_a_member(KEYS[3], worker)
+if refused then return refused end
+
+local lean, lost, ends, counters = ARGV[3] == '1', {}, {}, {}
+local soonest, earlier = earliest_due(KEYS[6]), false
+local suspects = redis.call('EXISTS', base .. ':suspects') == 1
+
+-- All items in one list: {kind, id, priority, entry, position in ARGV}.
+local items, ids, at = {}, {}, 9
+for kind, width in ipairs({ 4, 6, 5, 3, 3 }) do
+  for i = at, at + width * ARGV[3 + kind] - 1, width do
+    local priority, entry = parts_of(ARGV[i + 1])
+    items[#items + 1] = { kind, ARGV[i], priority or '0', entry or '0-0', i }
+    ids[#ids + 1] = ARGV[i]
+  end
+  at = at + width * ARGV[3 + kind]
+end
+if #items == 0 then return { 0, {} } end
+local mine = owned(base, worker, items)
+local refs = redis.call('HMGET', KEYS[5], unpack(ids))
+
+local gone, gone_ids, back, apart = {}, {}, {}, {}
+local function put(lists, priority, entry)
+  lists[priority] = lists[priority] or {}
+  table.insert(lists[priority], entry)
+end
+local function leaves(item)
+  put(gone, item[3], item[4])
+  gone_ids[#gone_ids + 1] = item[2]
+end
+
+-- The entry's job moves into a hash; a body that went away is counted.
+local function stands_in_hash(item, state, attempt, new_meta)
+  leaves(item)
+  local flat = read_entry(base, item[3], item[4])
+  if not flat then
+    redis.call('HINCRBY', meta, 'missing', 1)
+    return false
+  end
+  to_hash(base, item[2], item[3], item[4], flat, state, attempt, new_meta)
+  return true
+end
+
+local settle = {
+  function(item, i)
+    leaves(item)
+    ends[#ends + 1] = { item[2], 'completed', ARGV[i + 3] }
+  end,
+  function(item, i)
+    if stands_in_hash(item, 'scheduled', ARGV[i + 4], ARGV[i + 5]) then
+      local due = now + tonumber(ARGV[i + 3])
+      redis.call('ZADD', KEYS[6], due, item[2])
+      if not soonest or due < soonest then earlier = true end
+    end
+  end,
+  function(item, i)
+    if stands_in_hash(item, 'dead', ARGV[i + 3], nil) then
+      bury(base, item[2], now, ARGV[i + 3], ARGV[i + 4])
+    end
+  end,
+  function(item)
+    put(suspects and is_suspect(base .. ':suspects', item[2]) and apart or back, item[3], item[4])
+  end,
+  function(item)
+    leaves(item)
+    ends[#ends + 1] = { item[2], 'cancelled', '' }
+  end,
+}
+
+local NAMES = { 'acked', 'retried', 'buried', 'released', 'cancelled' }
+local done = 0
+for n, item in ipairs(items) do
+  local ref = item[3] .. '/' .. item[4]
+  if mine[ref] and refs[n] == ref then
+    mine[ref] = nil
+    done = done + 1
+    counters[NAMES[item[1]]] = (counters[NAMES[item[1]]] or 0) + 1
+    if item[1] ~= 4 then add_times(counters, ARGV[item[5] + 2]) end
+    settle[item[1]](item, item[5])
+  else
+    lost[#lost + 1] = item[2]
+  end
+end
+for priority, entries in pairs(gone) do drop_entries(base, priority, entries, {}) end
+if #gone_ids > 0 then redis.call('HDEL', KEYS[5], unpack(gone_ids)) end
+hand_back(base, back, 'returned')
+hand_back(base, apart, 'alone')
+
+if suspects and done > 0 then redis.call('HDEL', KEYS[4], 'alone') end
+finish(base, meta, ends, now, lean)
+if not lean then add_stats(base, now, counters) end
+if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
+if next(back) or next(apart) or earlier then ring(KEYS[7]) end
+return { done, lost }
