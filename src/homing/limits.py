@@ -28,7 +28,7 @@ def seconds(value: object, name: str, *, maximum: float = SECONDS_MAX, positive:
         )
     if not math.isfinite(number) or number < 0 or number > maximum or (positive and number == 0):
         low = "more than 0" if positive else "0"
-        raise SettingsError(f"{name} must be {low} to {maximum:g} seconds, not {value!r:.200}")
+        raise SettingsError(f"{name} must be {low} to {maximum:,.0f} seconds, not {value!r:.200}")
     return number
 
 

@@ -1,0 +1,165 @@
+"""What the end of one run means for its job: an outcome and a policy in, a decision out. Pure.
+
+Everything about retries and times is also found here: `policy.Backoff`, `policy.seconds`, …
+"""
+
+import logging
+import math
+import random as dice
+from dataclasses import dataclass
+
+import msgspec
+
+from homing import codec, events
+from homing.errors import DecodeError, SettingsError, UnknownTask
+from homing.job import Ack, Again, Bury, Cancel, Cancelled, Claimed, Dead, Decision, Outcome, Retry
+from homing.limits import delay_until, priority, seconds, when
+from homing.meta import Meta
+from homing.retries import (
+    Asking,
+    Backoff,
+    Delays,
+    Fixed,
+    Linear,
+    Never,
+    Policy,
+    Random,
+    as_policy,
+    dump,
+    load,
+)
+
+__all__ = [
+    "Asking", "Backoff", "Delays", "Fixed", "Linear", "Never", "Policy", "Raised", "Returned",
+    "as_policy", "decide", "delay_until", "dump", "load", "priority", "seconds", "unknown_task", "when",
+]  # fmt: skip
+
+#: The waits for a worker that knows a job's task.
+_UNKNOWN_MIN_MS, _UNKNOWN_MAX_MS = 1_000, 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Returned:
+    """The handler returned; the value may be a Retry, Bury or Cancel."""
+
+    value: object = None
+
+
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """The handler, or what came before it, raised."""
+
+    error: BaseException
+
+
+def decide(
+    job: Claimed,
+    end: Returned | Raised,
+    policy: Policy,
+    *,
+    result_max_bytes: int = codec.PAYLOAD_MAX_BYTES,
+    random: Random = dice.random,
+) -> Decision:
+    """What becomes of a job after this run. Never raises.
+
+    A `Retry(delay=…)` runs again whatever the policy says, without a delay as the policy says; a
+    policy in the job's meta goes before its task's. What does not decode is buried at once, since
+    another run would end the same way.
+    """
+    attempt = job.attempt + 1
+    meta = _meta(job)
+    match end:
+        case Returned(Outcome() as outcome) | Raised(Outcome() as outcome):
+            return _as_told(outcome, attempt, meta, _own(meta, policy), random)
+        case Returned(value):
+            return Ack(_result(job, value, result_max_bytes))
+        case Raised(DecodeError() as error):
+            return _dead(error, attempt, meta, "it does not decode: another run would end the same way")
+        case Raised(UnknownTask() as error):
+            return _dead(error, attempt, meta, "nobody knows its task")
+        case Raised(error):
+            return _by_policy(error, attempt, meta, _own(meta, policy), random)
+
+
+def unknown_task(job: Claimed, *, now_ms: int, patience_ms: int, random: Random = dice.random) -> Decision:
+    """What becomes of a job whose task is not registered here: another worker may know it.
+
+    It comes back uncharged after 1 to 10 seconds, until `patience_ms` after the first time; then it
+    is buried. `now_ms` is server time.
+    """
+    meta = _meta(job)
+    since_ms = now_ms if meta.unknown_since_ms is None else meta.unknown_since_ms
+    waited_ms = max(0, now_ms - since_ms)
+    if waited_ms >= patience_ms:
+        error = UnknownTask(
+            f"no task named {job.task!r:.200} is registered in the workers of this queue: "
+            "start one that has it and replay the job, or mend the name"
+        )
+        return _dead(error, job.attempt, meta, f"no worker knew its task for {waited_ms / 1000:g} s")
+    # Waiting as long as it has waited doubles the delay each time; the jitter spreads a whole batch.
+    delay_ms = min(max(waited_ms, _UNKNOWN_MIN_MS), _UNKNOWN_MAX_MS) * (0.5 + random() / 2)
+    delay_ms = min(math.ceil(delay_ms), patience_ms - waited_ms)
+    return Again(delay_ms, job.attempt, msgspec.structs.replace(meta, unknown_since_ms=since_ms).write())
+
+
+def _as_told(outcome: Outcome, attempt: int, meta: Meta, policy: Policy, random: Random) -> Decision:
+    match outcome:
+        case Retry(delay=None):
+            return _by_policy(outcome, attempt, meta, policy, random)
+        case Retry(delay=delay):
+            try:
+                return _again(outcome, attempt, meta, seconds(delay, "Retry(delay)"))
+            except SettingsError as broken:
+                return _dead(outcome, attempt, meta, str(broken))
+        case Cancel(reason=reason):
+            return Cancelled(reason)
+        case Bury(reason=reason):
+            return _dead(outcome, attempt, meta, str(reason) or "its handler buried it")
+    return _dead(outcome, attempt, meta, f"{codec.type_name(outcome)} is no outcome: Retry, Bury and Cancel are")
+
+
+def _by_policy(error: BaseException, attempt: int, meta: Meta, policy: Policy, random: Random) -> Decision:
+    try:
+        delay_s = policy.delay_s(attempt, error, random)
+        delay_s = None if delay_s is None else seconds(delay_s, "the policy's delay")
+    except BaseException as broken:  # a retry function is user code
+        told = f"{codec.type_name(broken)}: {codec.safe_message(broken, 500)}"
+        return _dead(error, attempt, meta, f"its retry function failed: {told}")
+    if delay_s is None:
+        return _dead(error, attempt, meta, f"no runs left after {attempt}")
+    return _again(error, attempt, meta, delay_s)
+
+
+def _again(error: BaseException, attempt: int, meta: Meta, delay_s: float) -> Again:
+    return Again(math.ceil(delay_s * 1000), attempt, meta.after(attempt, error).write())
+
+
+def _dead(error: BaseException, attempt: int, meta: Meta, reason: str) -> Dead:
+    attempts = meta.after(attempt, error).errors
+    return Dead(codec.encode_error(error, reason=reason, attempts=attempts), attempt)
+
+
+def _result(job: Claimed, value: object, limit: int) -> bytes:
+    """The result as JSON, or empty and an event: the work is done, and must not be done again for it."""
+    try:
+        return codec.encode_result(value, limit)
+    except Exception as error:  # what JSON cannot carry, or too large; the value's own methods too
+        events.emit("result_dropped", level=logging.WARNING, job=job.id, task=job.task, error=error)
+        return b""
+
+
+def _meta(job: Claimed) -> Meta:
+    """The job's meta; nothing in place of what does not decode, which its run has told already."""
+    try:
+        return Meta.read(job.meta)
+    except DecodeError:
+        return Meta()
+
+
+def _own(meta: Meta, policy: Policy) -> Policy:
+    """The job's own policy, if it brought one that can be read."""
+    try:
+        return policy if meta.retry is None else load(meta.retry)
+    except SettingsError as error:
+        events.emit("retry_unreadable", level=logging.WARNING, error=error)
+        return policy
