@@ -11,7 +11,9 @@ FILE_LINES, FUNCTION_LINES = 400, 60
 def too_long() -> list[str]:
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard", "*.py", "*.lua"],
-        capture_output=True, text=True, check=True,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     found = []
     for name in listed.stdout.split():
@@ -26,7 +28,9 @@ def too_long() -> list[str]:
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno:
                 length = node.end_lineno - node.lineno + 1
                 if length > FUNCTION_LINES:
-                    found.append(f"{name}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES}")
+                    found.append(
+                        f"{name}:{node.lineno}: {node.name} has {length} lines, at most {FUNCTION_LINES}"
+                    )
     return found
 
 

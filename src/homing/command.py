@@ -7,7 +7,7 @@ A script's header is its contract:
     -- USES clock bell             shared function files put before it
     -- FLAGS allow-oom             flags of the `#!lua` line, when any
     -- KEYS[1] meta                a name of keys.Keys
-    -- KEYS[2] active:worker       a key made with the argument `worker`
+    -- KEYS[2] active:worker       a key that ends in the argument `worker`
     -- ARGV[1] worker              a keyword parameter in Python
     -- ARGV[2...] ids              the last one may take any number
     --
@@ -74,7 +74,7 @@ def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
             break
         if declared := _DECLARED.match(line):
             kind, number, dots, name = declared.groups()
-            if int(number) != len(names[kind]) + 1 or variadic and kind == "ARGV":
+            if int(number) != len(names[kind]) + 1 or (variadic and kind == "ARGV"):
                 raise ValueError(f"the header is out of order at {line!r}")
             names[kind].append(name)
             variadic = variadic or dots is not None
@@ -133,11 +133,5 @@ def call(
         raise TypeError(f"{script.name} takes {wanted} in this order, not {tuple(args)}")
     if rest and not script.variadic:
         raise TypeError(f"{script.name} takes no further arguments")
-    names = tuple(
-        keys.active(str(args["worker"])) if key == "active:worker"
-        else f"{keys.base}:worker:{args['worker']}" if key == "worker:worker"
-        else keys.reply(str(args["process"])) if key == "reply:process"
-        else keys(key)
-        for key in script.keys
-    )
+    names = tuple([keys(key, args) for key in script.keys])
     return Command(script, names, [*args.values(), *rest], decode, keys.queue, resend)

@@ -224,7 +224,7 @@ class Audit:
     cursor: str
 
 
-class Outcome(Exception):  # noqa: N818 - these are answers, not errors
+class Outcome(Exception):
     """What a handler may raise or return to decide how its run ends."""
 
 

@@ -1,6 +1,7 @@
 """The names of all keys, and the rules for names. All keys of a queue share one hash tag."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from homing.errors import SettingsError
@@ -58,9 +59,16 @@ class Keys:
         check_prefix(self.prefix)
         object.__setattr__(self, "base", f"{self.prefix}:{{{self.queue}}}")
 
-    def __call__(self, name: str) -> str:
-        """The key a script's header calls `name` (`prefix` is the base itself)."""
-        return self.base if name == "prefix" else f"{self.base}:{name.replace('_old', ':old')}"
+    def __call__(self, name: str, args: Mapping[str, object] = {}) -> str:
+        """The key a script's header calls `name`: `prefix` is the base itself, `lanes_old` is
+        `…:lanes:old`, and `active:worker` ends in the value of the argument `worker`.
+        """
+        if name == "prefix":
+            return self.base
+        kind, colon, argument = name.partition(":")
+        return (
+            f"{self.base}:{kind}:{args[argument]}" if colon else f"{self.base}:{name.replace('_old', ':old')}"
+        )
 
     def job(self, job_id: str) -> str:
         return f"{self.base}:job:{job_id}"

@@ -30,7 +30,8 @@ class Heart(Protocol):
 
     def lease_end_s(self, queue: str, worker: str) -> float:
         """`boot_s()` time at which the lease ends, counted from the sending of the last good tick;
-        0.0 when the member is known to be lost."""
+        0.0 when the member is known to be lost.
+        """
 
     def waiting(self, queue: str) -> int:
         """Jobs that may be claimed, as of the last tick (for the progress watchdog)."""
@@ -39,7 +40,7 @@ class Heart(Protocol):
         """Suspects that wait for a worker with nothing else, as of the last tick."""
 
     def started(self, slot: int, queue: str, worker: str, job_id: str) -> None:
-        """This job now runs in this slot (0 <= slot < slots); read by who sees the process die."""
+        """Say that this job runs in this slot (0 <= slot < slots); read by who sees the process die."""
 
     def ended(self, slot: int) -> None:
         """The slot is free again."""

@@ -128,7 +128,9 @@ def ids(reply: list[bytes]) -> list[str]:
 
 
 def counts(reply: list[Any]) -> Counts:
-    found: dict[str, Any] = {name.decode(): number for name, number in zip(reply[::2], reply[1::2], strict=True)}
+    found: dict[str, Any] = {
+        name.decode(): number for name, number in zip(reply[::2], reply[1::2], strict=True)
+    }
     return Counts(**found | {"paused": bool(found["paused"])})
 
 

@@ -60,7 +60,8 @@ class Engine(Protocol):
         self, jobs: Sequence[NewJob], *, lane: str, number: int, now_ms: int | None = None
     ) -> Command[list[Enqueued]]:
         """Store jobs, waiting or scheduled; sent again with the same lane and number it adds nothing
-        and answers as the first time. QueueFull when caller-chosen ids are at `ids_max`."""
+        and answers as the first time. QueueFull when caller-chosen ids are at `ids_max`.
+        """
 
     def register(
         self,
@@ -75,7 +76,8 @@ class Engine(Protocol):
     def claim(self, worker: str, *, limit: int, number: int, now_ms: int | None = None) -> Command[Claim]:
         """Promote what is due, then take up to `limit` waiting jobs: highest priority first, then
         what was handed back, then oldest first. Never re-sent; ClaimRefused unless `number` grew.
-        A suspect comes alone, and only to a worker that holds nothing."""
+        A suspect comes alone, and only to a worker that holds nothing.
+        """
 
     def held(
         self, worker: str, *, known: Sequence[str], number: int, now_ms: int | None = None
@@ -91,7 +93,8 @@ class Engine(Protocol):
         now_ms: int | None = None,
     ) -> Command[Settled]:
         """End runs. What the worker does not hold any more is refused and changes nothing.
-        `lean` stores no result, fact or statistic, and is not refused by a full server."""
+        `lean` stores no result, fact or statistic, and is not refused by a full server.
+        """
 
     def tick(self, workers: Sequence[str], *, now_ms: int | None = None) -> Command[Ticked]:
         """Keep these workers' leases, count the clock, promote what is due, prune what is old."""
@@ -109,11 +112,13 @@ class Engine(Protocol):
 
         `lapsed`: only when its lease is over; each job becomes more suspect. `died`: somebody saw it
         die; only `started` jobs are charged a crash. `left`: nobody is charged. A job at `crash_max`
-        crashes is buried with `error`."""
+        crashes is buried with `error`.
+        """
 
     def cancel(self, job_id: str, *, now_ms: int | None = None) -> Command[State | None]:
         """End a waiting or scheduled job as cancelled. Returns the state it was in: WAITING or
-        SCHEDULED when that worked, another state when it could not be, None when there is no job."""
+        SCHEDULED when that worked, another state when it could not be, None when there is no job.
+        """
 
     def remove(self, job_id: str) -> Command[State | None]:
         """Delete a job in any state but ACTIVE, with all traces. Returns the state it was in."""
@@ -128,13 +133,15 @@ class Engine(Protocol):
 
     def purge(self, state: State, *, limit: int = BATCH_MAX, now_ms: int | None = None) -> Command[int]:
         """Delete up to `limit` jobs that are WAITING, SCHEDULED or DEAD; returns how many. Call
-        again until 0."""
+        again until 0.
+        """
 
     def counts(self) -> Command[Counts]: ...
 
     def peek(self, state: State, *, cursor: str = "", limit: int = 50) -> Command[Page]:
         """A page of the jobs in a state, in the order in which they will be (or were) handled.
-        Any state; COMPLETED and CANCELLED show bare facts (id, ended_ms, attempt)."""
+        Any state; COMPLETED and CANCELLED show bare facts (id, ended_ms, attempt).
+        """
 
     def job(self, job_id: str) -> Command[JobRecord | None]:
         """One job, whole, in any state."""
@@ -142,15 +149,18 @@ class Engine(Protocol):
     def workers(self, *, now_ms: int | None = None) -> Command[list[WorkerRecord]]: ...
 
     def follow(self, job_ids: Sequence[str], *, process: str) -> Command[list[JobRecord | None]]:
-        """Ask for the ends of jobs: for each, its record when it has already ended (or does not
-        exist: None); otherwise (a record in another state) its end is pushed once to
-        `keys.reply(process)`: id, state, then result or error, as three list items joined by
-        newlines `id\\nstate\\nbody`."""
+        """Ask for the ends of jobs: for each, its record, None when it does not exist.
+
+        Of those whose record is not of an ended state the end is pushed once to
+        `keys.reply(process)`: one item of three lines, id, state, and result or error.
+        """
 
     def statistics(self, minute: int) -> Command[Mapping[str, int]]:
         """Counters of one minute (server ms // 60,000): enqueued, acked, retried, buried, released,
-        cancelled, reclaimed, refused, `wait:<b>` and `run:<b>` (b = floor(log2(ms + 1)))."""
+        cancelled, reclaimed, refused, `wait:<b>` and `run:<b>` (b = floor(log2(ms + 1))).
+        """
 
     def verify(self, *, cursor: str = "", limit: int = 200) -> Command[Audit]:
         """Check one page: each of its jobs is in exactly one place and has a body. Start with "",
-        go on until the cursor is empty; the first page also checks that the counts add up."""
+        go on until the cursor is empty; the first page also checks that the counts add up.
+        """

@@ -172,9 +172,7 @@ class ScriptedEngine:
         )
 
     def tick(self, workers: Sequence[str], *, now_ms: int | None = None) -> Command[Ticked]:
-        return call(
-            self._script("tick"), self.keys, answers.ticked, now_ms=_now(now_ms), rest=workers
-        )
+        return call(self._script("tick"), self.keys, answers.ticked, now_ms=_now(now_ms), rest=workers)
 
     def reclaim(
         self,
@@ -216,9 +214,7 @@ class ScriptedEngine:
         _at_most(limit, "jobs")
         if state not in {State.WAITING, State.SCHEDULED, State.DEAD}:
             raise SettingsError(f"jobs that are {state} cannot be purged: use waiting, scheduled or dead")
-        return call(
-            self._script("purge"), self.keys, int, now_ms=_now(now_ms), state=str(state), limit=limit
-        )
+        return call(self._script("purge"), self.keys, int, now_ms=_now(now_ms), state=str(state), limit=limit)
 
     def counts(self) -> Command[Counts]:
         return call(self._script("counts"), self.keys, answers.counts)

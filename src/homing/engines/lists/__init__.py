@@ -1,8 +1,9 @@
 """A List of ids per priority, a Hash per job, an active list per worker: readable with `redis-cli`."""
 
+from homing.engines.engine import EngineName
 from homing.engines.scripted import ScriptedEngine
 
 
 class Lists(ScriptedEngine):
-    name = "lists"
+    name: EngineName = "lists"
     package = "homing.engines.lists"

@@ -1,8 +1,9 @@
 """A Stream per priority whose entries carry the jobs, one consumer group: fast, half the memory."""
 
+from homing.engines.engine import EngineName
 from homing.engines.scripted import ScriptedEngine
 
 
 class Streams(ScriptedEngine):
-    name = "streams"
+    name: EngineName = "streams"
     package = "homing.engines.streams"

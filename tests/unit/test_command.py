@@ -1,0 +1,75 @@
+"""A script's header is its contract."""
+
+import re
+from importlib.resources import files
+from pathlib import Path
+
+import pytest
+
+from homing.command import call, load
+from homing.engines.engine import DATA_VERSION, SETTINGS
+from homing.keys import Keys
+
+LISTS, STREAMS = "homing.engines.lists", "homing.engines.streams"
+
+
+def lua_folder(package: str) -> Path:
+    return Path(str(files(package))) / "lua"
+
+
+def test_both_engines_bear_the_same_transitions() -> None:
+    names = [{path.name for path in lua_folder(package).glob("*.lua")} for package in (LISTS, STREAMS)]
+    assert names[0] == names[1]
+    assert len(names[0]) > 20
+
+
+@pytest.mark.parametrize("package", [LISTS, STREAMS])
+def test_every_script_loads_declares_the_prefix_first_and_says_what_it_returns(package: str) -> None:
+    for path in lua_folder(package).glob("[a-z]*.lua"):
+        script = load(package, path.stem)
+        assert script.keys[0] == "prefix", path
+        assert len(script.keys) > 1, "a lone missing key would be redirected while its slot migrates"
+        assert "\n-- Returns " in path.read_text(), path
+
+
+@pytest.mark.parametrize("package", [LISTS, STREAMS])
+def test_both_engines_take_the_same_arguments(package: str) -> None:
+    for path in lua_folder(LISTS).glob("[a-z]*.lua"):
+        assert load(package, path.stem).args == load(LISTS, path.stem).args, path.stem
+
+
+def test_a_missing_or_extra_argument_is_a_type_error() -> None:
+    script, keys = load(LISTS, "job"), Keys("emails")
+    with pytest.raises(TypeError, match="job takes"):
+        call(script, keys, bytes)
+    with pytest.raises(TypeError, match="job takes"):
+        call(script, keys, bytes, id="a", limit=3)
+    with pytest.raises(TypeError, match="no further"):
+        call(script, keys, bytes, id="a", rest=["b"])
+
+
+def test_keys_come_from_the_names_in_the_header() -> None:
+    command = call(load(LISTS, "claim"), Keys("emails"), bytes, now_ms="", worker="w1", limit=1, number=1)
+    assert command.keys[:5] == (
+        "homing:{emails}",
+        "homing:{emails}:meta",
+        "homing:{emails}:workers",
+        "homing:{emails}:worker:w1",
+        "homing:{emails}:active:w1",
+    )
+
+
+def test_a_lean_settle_is_let_through_by_a_full_server_and_the_plain_text_has_no_flag_line() -> None:
+    assert load(LISTS, "settle").text.startswith("#!lua\n")
+    assert load(LISTS, "settle", lean=True).text.startswith("#!lua flags=allow-oom\n")
+    assert not load(LISTS, "settle", lean=True).plain.startswith("#!")
+
+
+def test_the_scripts_defaults_are_the_documented_settings() -> None:
+    shared = Path(str(files("homing.engines"))) / "shared"
+    text = "\n".join(path.read_text() for folder in (shared, lua_folder(LISTS), lua_folder(STREAMS))
+                     for path in folder.glob("*.lua"))  # fmt: skip
+    found = {default for default in re.findall(r"kept\[\d\] or (\d+)\)", text) if default != "0"}
+    found |= {default for default in re.findall(r"or (\d{5,})", text)}
+    assert {str(value) for value in SETTINGS.values()} == found
+    assert f"DATA_VERSION = {DATA_VERSION}" in text
