@@ -70,6 +70,6 @@ def test_the_scripts_defaults_are_the_documented_settings() -> None:
     text = "\n".join(path.read_text() for folder in (shared, lua_folder(LISTS), lua_folder(STREAMS))
                      for path in folder.glob("*.lua"))  # fmt: skip
     found = {default for default in re.findall(r"kept\[\d\] or (\d+)\)", text) if default != "0"}
-    found |= {default for default in re.findall(r"or (\d{5,})", text)}
+    found |= set(re.findall(r"or (\d{5,})", text))
     assert {str(value) for value in SETTINGS.values()} == found
     assert f"DATA_VERSION = {DATA_VERSION}" in text
