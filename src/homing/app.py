@@ -1,0 +1,227 @@
+"""The App: what a program declares its tasks and queues on."""
+
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, overload
+
+from homing.engines.engine import EngineName
+from homing.errors import SettingsError
+from homing.handle import Job
+from homing.keys import check_id, check_queue
+from homing.link import Link
+from homing.queue import Queue
+from homing.sender import Sender
+from homing.settings import Settings
+from homing.signature import check_function
+from homing.task import AsyncTask, Isolation, SyncTask, Task
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from homing.aclient import AsyncClient
+    from homing.client import Client
+    from homing.options import Retrying
+    from homing.target import Target
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+class Decorator(Protocol):
+    """What `@app.task(...)` gives: keeps the function's own signature for type checkers."""
+
+    @overload  # an async function is also a plain one that returns a coroutine: the first match counts
+    def __call__(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def __call__(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
+
+
+class App:
+    """Tasks and queues on one server. Making it connects to nothing.
+
+    `url` is a URL (redis://, rediss://, unix://, redis+sentinel://, redis+cluster://), or a redis-py or
+    valkey-py client object, sync or async; without it HOMING_URL, REDIS_URL or `[tool.homing]` say
+    where, and without those an embedded Valkey in `folder` (./.homing) is started or joined on first
+    use. Any other setting of `Settings` may be given by name. Safe to share between threads, event
+    loops and forked processes.
+    """
+
+    def __init__(
+        self,
+        url: object = None,
+        *,
+        prefix: str | None = None,
+        folder: str | Path | None = None,
+        **settings: Any,
+    ) -> None:
+        text = url if isinstance(url, str) else None
+        self.settings = Settings.load(url=text, prefix=prefix, folder=folder, **settings)
+        #: Name -> task, as registered by `@app.task`.
+        self.tasks: dict[str, Task[..., Any]] = {}
+        #: Name -> queue, as declared by tasks and by `app.queue`.
+        self.queues: dict[str, Queue] = {}
+        self._link = Link(self.settings, where=None if text is not None else url)
+        self._senders: dict[str, Sender] = {}
+
+    @overload
+    def task(  # type: ignore[overload-overlap]
+        self, function: Callable[P, Coroutine[Any, Any, R]], /
+    ) -> AsyncTask[P, R]: ...
+    @overload
+    def task(self, function: Callable[P, R], /) -> SyncTask[P, R]: ...
+    @overload
+    def task(
+        self,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        retry: "Retrying" = None,
+        timeout: "float | timedelta | None" = None,
+        priority: int = 0,
+        isolation: Isolation | None = None,
+        messages: bool = False,
+        engine: EngineName | None = None,
+    ) -> Decorator: ...
+    def task(
+        self,
+        function: Callable[..., Any] | None = None,
+        *,
+        name: str | None = None,
+        queue: str = "default",
+        retry: "Retrying" = None,
+        timeout: "float | timedelta | None" = None,
+        priority: int = 0,
+        isolation: Isolation | None = None,
+        messages: bool = False,
+        engine: EngineName | None = None,
+    ) -> Any:
+        """Make a function a task, bare (`@app.task`) or with options (`@app.task(queue="emails")`).
+
+        `name` is what jobs name it by, the function's own without it; a second task of one name is a
+        SettingsError. `retry` is what `homing.retries.as_policy` takes: without it a failed run is not
+        repeated. `timeout` is seconds of one run. `isolation="process"` runs it in a process of its own.
+        With `messages` it also takes the queue's messages: an object's fields become its keyword
+        arguments, any other payload its one argument. `engine` is the queue's.
+        """
+
+        def register(function: Callable[..., Any]) -> Task[..., Any]:
+            check_function(function)
+            kind = AsyncTask if _is_async(function) else SyncTask
+            task: Task[..., Any] = kind(
+                function,
+                self._sender,
+                name=_name(function.__name__ if name is None else name),
+                queue=check_queue(queue),
+                retry=retry,
+                timeout=timeout,
+                priority=priority,
+                isolation=isolation,
+                messages=messages,
+            )
+            self._register(task)
+            self.queue(queue, engine=engine)
+            return task
+
+        return register if function is None else register(function)
+
+    def _register(self, task: Task[..., Any]) -> None:
+        known = self.tasks.get(task.name)
+        # The same place again is a module that was reloaded.
+        if known is not None and known.location != task.location:
+            raise SettingsError(
+                f"two tasks are named {task.name!r}: {known.location} and {task.location}; "
+                "give one of them another name: @app.task(name=...)"
+            )
+        taker = next((t for t in self.tasks.values() if t.messages and t.queue == task.queue), None)
+        if task.messages and taker is not None and taker.name != task.name:
+            raise SettingsError(
+                f"two tasks take the messages of queue {task.queue!r}: {taker.location} and {task.location}"
+            )
+        self.tasks[task.name] = task
+
+    def queue(self, name: str, engine: EngineName | None = None) -> Queue:
+        """The queue of this name. Without `engine` it is what the queue has, else streams."""
+        sender = self._sender(name)
+        sender.want(engine)
+        queue = self.queues.get(name)
+        if queue is None:
+            queue = self.queues[name] = Queue(sender)
+        return queue
+
+    def job(self, queue: str, id: str) -> Job[Any]:
+        """The job with this address; asks the server nothing yet."""
+        return Job(self._sender(queue), check_id(id))
+
+    def _sender(self, name: str) -> Sender:
+        sender = self._senders.get(name)
+        if sender is None:
+            sender = self._senders[name] = Sender(self._link, name)
+        return sender
+
+    @property
+    def client(self) -> "Client":
+        """The client of this process, connected on first use."""
+        return self._link.client
+
+    @property
+    def aclient(self) -> "AsyncClient":
+        """The running event loop's client."""
+        return self._link.aclient
+
+    def target(self) -> "Target":
+        """Where the server is; starts or joins the embedded one when there is no URL."""
+        return self._link.target()
+
+    def worker(self, **options: Any) -> Any:
+        """A worker inside this program: `async with app.worker(): ...`."""
+        from homing.worker.inside import InsideWorker
+
+        return InsideWorker(self, **options)
+
+    def close(self) -> None:
+        """Close the connections and leave the embedded server; using the App again opens new ones."""
+        self._link.close()
+
+    async def aclose(self) -> None:
+        """As `close`, and closes the running event loop's connections."""
+        await self._link.aclose()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        from homing.settings import masked
+
+        return f"<App {masked(self.settings.url or 'embedded')} tasks={len(self.tasks)}>"
+
+
+def _name(name: object) -> str:
+    """A task's name, by the same rule as a queue's."""
+    if not isinstance(name, str):
+        raise TypeError(f"the name of a task must be a str, not {type(name).__name__}: {name!r:.200}")
+    try:
+        return check_queue(name)
+    except SettingsError as error:
+        raise SettingsError(str(error).replace("queue name", "task name", 1)) from None
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    import inspect
+
+    return inspect.iscoroutinefunction(function)

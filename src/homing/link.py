@@ -1,0 +1,172 @@
+"""What everything of one App shares: its settings, and per process and event loop one client."""
+
+import os
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+from homing.engines.engine import Engine
+from homing.keys import Keys
+from homing.settings import Settings
+from homing.steps import Steps, adrive, drive
+
+if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
+    from homing.aclient import AsyncClient
+    from homing.client import Client
+    from homing.embedded import Membership
+    from homing.lanes import Lanes
+    from homing.target import Target
+
+T = TypeVar("T")
+
+
+class Closes(Protocol):
+    def close(self) -> None: ...
+
+
+C = TypeVar("C", bound=Closes)
+
+
+class _Process:
+    """What one process made; a forked child starts with a new one and leaves its parent's alone."""
+
+    def __init__(self) -> None:
+        self.lock = threading.RLock()
+        self.target: Target | None = None
+        self.membership: Membership | None = None
+        self.client: Client | None = None
+        self.lanes: Lanes | None = None
+        self.aclients: dict[AbstractEventLoop, AsyncClient] = {}
+        self.engines: dict[str, Engine] = {}
+        self.shared: dict[str, Closes] = {}
+        self.in_loops: dict[AbstractEventLoop, dict[str, Any]] = {}
+
+
+class Link:
+    """The App's way to its server. Makes nothing before it is needed; safe in threads and after a fork."""
+
+    def __init__(self, settings: Settings, where: object = None) -> None:
+        self.settings = settings
+        self._where = where
+        self._process = _Process()
+        if hasattr(os, "register_at_fork"):
+            own = weakref.ref(self)
+
+            def renew() -> None:
+                if (link := own()) is not None:
+                    link._process = _Process()
+
+            os.register_at_fork(after_in_child=renew)
+
+    def keys(self, queue: str) -> Keys:
+        return Keys(queue, self.settings.prefix)
+
+    def target(self) -> "Target":
+        """Where the server is; starts or joins the embedded one when no URL is set."""
+        process = self._process
+        with process.lock:
+            if process.target is None:
+                from homing.target import Target
+
+                where = self._where if self._where is not None else self.settings.url
+                if where is None:
+                    from homing import embedded
+
+                    process.membership = embedded.join(self.settings.folder)
+                    where = process.membership.url
+                process.target = Target.parse(where)
+            return process.target
+
+    @property
+    def client(self) -> "Client":
+        process = self._process
+        if process.client is None:
+            with process.lock:
+                if process.client is None:
+                    from homing.client import Client
+
+                    process.client = Client(self.target(), deadline=self.settings.deadline)
+        return process.client
+
+    @property
+    def aclient(self) -> "AsyncClient":
+        """The running loop's client; RuntimeError without a running loop."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        process = self._process
+        client = process.aclients.get(loop)
+        if client is None:
+            with process.lock:
+                from homing.aclient import AsyncClient
+
+                client = AsyncClient(self.target(), deadline=self.settings.deadline)
+                process.aclients[loop] = client
+                for closed in [other for other in process.aclients if other.is_closed()]:
+                    del process.aclients[closed]
+                    process.in_loops.pop(closed, None)
+        return client
+
+    @property
+    def lanes(self) -> "Lanes":
+        process = self._process
+        with process.lock:
+            if process.lanes is None:
+                from homing.lanes import Lanes
+
+                process.lanes = Lanes()
+            return process.lanes
+
+    @property
+    def engines(self) -> dict[str, Engine]:
+        """Queue -> engine, for the queues this process has opened."""
+        return self._process.engines
+
+    def shared(self, name: str, make: Callable[[], C]) -> C:
+        """The one object of this name in this process, made on first use, closed with the link."""
+        process = self._process
+        with process.lock:
+            if name not in process.shared:
+                process.shared[name] = make()
+            return cast("C", process.shared[name])
+
+    def shared_in_loop(self, name: str, make: Callable[[], T]) -> T:
+        """The running loop's one object of this name, made on first use."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        mine = self._process.in_loops.setdefault(loop, {})
+        if name not in mine:
+            mine[name] = make()
+        return cast("T", mine[name])
+
+    def do(self, steps: Steps[T]) -> T:
+        return drive(self.client, steps)
+
+    async def ado(self, steps: Steps[T]) -> T:
+        return await adrive(self.aclient, steps)
+
+    def close(self) -> None:
+        """Close what this process made, and leave the embedded server; it may be used again after."""
+        process, self._process = self._process, _Process()
+        with process.lock:
+            for one in [*process.shared.values()]:
+                one.close()
+            if process.client is not None:
+                process.client.close()
+            if process.membership is not None:
+                process.membership.close()
+
+    async def aclose(self) -> None:
+        """The same, and the running loop's client."""
+        import asyncio
+
+        loop = asyncio.get_running_loop()
+        self._process.in_loops.pop(loop, None)
+        client = self._process.aclients.pop(loop, None)
+        if client is not None:
+            await client.aclose()
+        self.close()

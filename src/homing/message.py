@@ -1,0 +1,5 @@
+"""A consumed message: what it holds, and how it is settled."""
+
+
+class Message:
+    """One message in the hands of its consumer."""

@@ -1,0 +1,113 @@
+"""One queue: messages in and out, and what can be seen and done from outside."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
+
+from homing import codec
+from homing.engines.engine import EngineName
+from homing.handle import Job
+from homing.inspection import Inspection
+from homing.job import NewJob
+from homing.options import Options
+from homing.steps import Steps
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from homing.aconsumer import AsyncConsumer
+    from homing.consumer import Consumer
+    from homing.options import Retrying
+
+
+class Queue(Inspection):
+    """A queue of messages and jobs; `app.queue(name)` makes it."""
+
+    @property
+    def wanted(self) -> EngineName | None:
+        """The engine this program asks for; None takes what the queue has, else streams."""
+        return self.sender.wanted
+
+    def __repr__(self) -> str:
+        return f"<Queue {self.name}>"
+
+    def put(
+        self,
+        payload: Any,
+        *,
+        delay: "float | timedelta | None" = None,
+        at: datetime | None = None,
+        priority: int = 0,
+        id: str | None = None,
+    ) -> Job[Any]:
+        """Put a message in: any value that JSON can carry.
+
+        `delay` is seconds, `at` needs a tzinfo, priority is -100 to 100, higher first; a chosen `id` is
+        refused while a job has it and for `id_ttl` after (JobExists).
+        """
+        job = self._new(payload, delay=delay, at=at, priority=priority, id=id)
+        self.sender.link.do(self.sender.store_one(job))
+        return Job(self.sender, job.id)
+
+    async def aput(
+        self,
+        payload: Any,
+        *,
+        delay: "float | timedelta | None" = None,
+        at: datetime | None = None,
+        priority: int = 0,
+        id: str | None = None,
+    ) -> Job[Any]:
+        """As `put`; concurrent calls share a round trip."""
+        job = self._new(payload, delay=delay, at=at, priority=priority, id=id)
+        await self.sender.astore_one(job)
+        return Job(self.sender, job.id)
+
+    def put_many(
+        self,
+        payloads: Iterable[Any],
+        *,
+        delay: "float | timedelta | None" = None,
+        at: datetime | None = None,
+        priority: int = 0,
+    ) -> list[Job[Any]]:
+        """Put many messages in, in few round trips. After an error its note says how many were stored."""
+        return self.sender.link.do(self._put_many(payloads, delay=delay, at=at, priority=priority))
+
+    async def aput_many(
+        self,
+        payloads: Iterable[Any],
+        *,
+        delay: "float | timedelta | None" = None,
+        at: datetime | None = None,
+        priority: int = 0,
+    ) -> list[Job[Any]]:
+        return await self.sender.link.ado(self._put_many(payloads, delay=delay, at=at, priority=priority))
+
+    def _new(
+        self,
+        payload: Any,
+        *,
+        delay: "float | timedelta | None",
+        at: datetime | None,
+        priority: int,
+        id: str | None = None,
+    ) -> NewJob:
+        options = Options.of(queue=self.name, priority=priority, delay=delay, at=at, id=id)
+        return options.new_job("", self._encoded(payload))
+
+    def _put_many(
+        self,
+        payloads: Iterable[Any],
+        *,
+        delay: "float | timedelta | None",
+        at: datetime | None,
+        priority: int,
+    ) -> Steps[list[Job[Any]]]:
+        options = Options.of(queue=self.name, priority=priority, delay=delay, at=at, id=None)
+        jobs = [options.new_job("", self._encoded(payload)) for payload in payloads]
+        yield from self.sender.store_all(jobs)
+        return [Job(self.sender, job.id) for job in jobs]
+
+    def _encoded(self, payload: Any) -> bytes:
+        return codec.encode(payload, self.sender.link.settings.payload_max, name="payload")

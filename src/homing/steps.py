@@ -1,0 +1,143 @@
+"""Procedures of several round trips, written once and driven by the sync or the async client.
+
+A procedure is a generator: it yields what it wants done and is sent the answer, or thrown the error.
+It decides; the two drivers at the end of this file act.
+"""
+
+import time
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from homing.command import Command
+from homing.errors import HomingError
+
+if TYPE_CHECKING:
+    from homing.aclient import AsyncClient
+    from homing.client import Client
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    command: Command[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class RunMany:
+    commands: Sequence[Command[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    bells: Sequence[str]
+    block_s: float
+    command: Command[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    pattern: str
+
+
+Effect: TypeAlias = Run | RunMany | Wait | Sleep | Scan
+Steps: TypeAlias = Generator[Effect, Any, T]
+
+
+def run(command: Command[T]) -> Steps[T]:
+    """One round trip."""
+    answer: T = yield Run(command)
+    return answer
+
+
+def run_all(commands: Sequence[Command[Any]]) -> Steps[list[Any]]:
+    """Several commands in one flight; raises the first error among the answers."""
+    answers: list[Any] = yield RunMany(commands)
+    for answer in answers:
+        if isinstance(answer, HomingError):
+            raise answer
+    return answers
+
+
+def wait(bells: Sequence[str], block_s: float, command: Command[T]) -> Steps[T | None]:
+    """Block on the bells and run the command the moment one rings; None when none did."""
+    answer: T | None = yield Wait(bells, block_s, command)
+    return answer
+
+
+def sleep(seconds: float) -> Steps[None]:
+    yield Sleep(seconds)
+
+
+def scan(pattern: str) -> Steps[list[str]]:
+    """All keys of this pattern on every node, each once; in no order."""
+    names: list[str] = yield Scan(pattern)
+    return names
+
+
+def drive(client: "Client", steps: Steps[T]) -> T:
+    """Carry a procedure out with the sync client."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                answer = _act(client, effect)
+            except BaseException as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(answer)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+def _act(client: "Client", effect: Effect) -> Any:
+    match effect:
+        case Run(command):
+            return client.run(command)
+        case RunMany(commands):
+            return client.run_many(commands)
+        case Wait(bells, block_s, command):
+            return client.wait(bells, block_s, command)
+        case Scan(pattern):
+            return sorted(set(client.scan(pattern)))
+        case Sleep(seconds):
+            return time.sleep(seconds)
+
+
+async def adrive(client: "AsyncClient", steps: Steps[T]) -> T:
+    """Carry a procedure out with the async client."""
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                answer = await _aact(client, effect)
+            except BaseException as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(answer)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def _aact(client: "AsyncClient", effect: Effect) -> Any:
+    match effect:
+        case Run(command):
+            return await client.run(command)
+        case RunMany(commands):
+            return await client.run_many(commands)
+        case Wait(bells, block_s, command):
+            return await client.wait(bells, block_s, command)
+        case Scan(pattern):
+            return sorted({key async for key in client.scan(pattern)})
+        case Sleep(seconds):
+            import asyncio
+
+            return await asyncio.sleep(seconds)
