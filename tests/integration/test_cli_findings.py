@@ -1,0 +1,66 @@
+"""What the doctor says, from what a server said of itself."""
+
+import pytest
+
+from homing.cli import findings
+from homing.cli.findings import Level, parse_info
+
+GOOD = {
+    "valkey_version": "9.1.2",
+    "redis_version": "7.2.4",
+    "role": "master",
+    "maxmemory": "0",
+    "maxmemory_policy": "noeviction",
+    "used_memory": "1048576",
+    "aof_enabled": "1",
+    "aof_last_write_status": "ok",
+}
+
+
+def levels(**changes: str) -> dict[str, Level]:
+    return {one.about: one.level for one in findings.server(GOOD | changes)}
+
+
+def test_a_server_fit_for_jobs_gets_no_remedy() -> None:
+    assert [one.remedy for one in findings.server(GOOD)] == [""] * 5
+    assert set(levels().values()) == {Level.GOOD}
+
+
+@pytest.mark.parametrize(
+    ("changes", "about", "level"),
+    [
+        ({"valkey_version": "7.0.1"}, "version", Level.BAD),
+        ({"role": "slave"}, "role", Level.BAD),
+        ({"maxmemory_policy": "allkeys-lru"}, "eviction", Level.WARNING),
+        ({"maxmemory_policy": "allkeys-lru", "maxmemory": "9000000"}, "eviction", Level.BAD),
+        ({"maxmemory": "1100000"}, "memory", Level.WARNING),
+        ({"aof_enabled": "0"}, "persistence", Level.WARNING),
+        ({"aof_last_write_status": "err"}, "persistence", Level.BAD),
+    ],
+)
+def test_what_endangers_jobs_is_said_with_a_remedy(changes: dict[str, str], about: str, level: Level) -> None:
+    [found] = [one for one in findings.server(GOOD | changes) if one.about == about]
+    assert (found.level, bool(found.remedy)) == (level, True)
+
+
+def test_redis_has_a_floor_of_its_own() -> None:
+    assert findings.version({"redis_version": "6.2.14"}).level is Level.GOOD
+    assert findings.version({"redis_version": "6.0.16"}).says == "Redis 6.0.16 is too old"
+
+
+def test_slow_round_trips_are_a_warning_and_one_slow_one_is_not() -> None:
+    assert findings.latency([0.2, 0.3, 900.0]).level is Level.GOOD
+    assert findings.latency([25.0, 30.0]).level is Level.WARNING
+
+
+def test_tasks_that_the_app_does_not_have_are_named() -> None:
+    found = findings.tasks({"send_fax": 3}, 10)
+    assert (found.level, "send_fax (3 jobs)" in found.says) == (Level.BAD, True)
+    assert findings.tasks({}, 10).level is Level.GOOD
+
+
+def test_info_is_read_whatever_its_sections() -> None:
+    assert parse_info("# Server\r\nredis_version:7.0.0\r\nurl:a:b\r\n\r\n") == {
+        "redis_version": "7.0.0",
+        "url": "a:b",
+    }
