@@ -28,3 +28,9 @@ local function outnumbered(worker_key, number)
   end
   return nil
 end
+
+-- A priority as the queue may use it: what another program wrote there may be anything.
+local function valid_priority(written)
+  local number = string.match(written or '', '^-?%d%d?%d?$') and tonumber(written)
+  return number and number >= -100 and number <= 100 and tostring(number) or '0'
+end

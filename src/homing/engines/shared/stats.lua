@@ -12,7 +12,8 @@ end
 
 -- Count a time into its log2 bucket: 0, 1-2, 3-6, 7-14 ms ...
 local function add_time(counters, name, ms)
-  local bucket = name .. ':' .. math.floor(math.log(tonumber(ms) + 1) / math.log(2) + 1e-9)
+  local _, bits = math.frexp(tonumber(ms) + 1)
+  local bucket = name .. ':' .. bits - 1
   counters[bucket] = (counters[bucket] or 0) + 1
 end
 

@@ -6,7 +6,8 @@ end
 -- Read what a claim hands out of one job; nil and a reason when there is nothing to hand out.
 local function read_body(base, id)
   local job = base .. ':job:' .. id
-  local body = redis.pcall('HMGET', job, 'task', 'payload', 'attempt', 'meta', 'created_ms', 'due_ms')
+  local body = redis.pcall('HMGET', job, 'task', 'payload', 'attempt', 'meta', 'created_ms', 'due_ms',
+    'priority')
   if body.err then return nil, 'raw' end
   if body[2] then return body, nil end
   local fields = redis.call('HGETALL', job)
@@ -29,14 +30,14 @@ local function hand_out(base, active, id, priority, worker, now)
     return nil
   end
   redis.call('HSET', base .. ':job:' .. id, 'state', 'active', 'worker', worker)
+  if (body[7] or '0') ~= priority then redis.call('HSET', base .. ':job:' .. id, 'priority', priority) end
   return { id, priority, body[1] or '', body[2], body[3] or '0', body[4] or '', body[6] or body[5] or now,
     fields or '' }
 end
 
 local function priority_of(base, id)
   local priority = redis.pcall('HGET', base .. ':job:' .. id, 'priority')
-  if not priority or priority.err then return '0' end
-  return priority
+  return valid_priority(type(priority) == 'string' and priority)
 end
 
 -- Where a job waits that is handed back: a suspect apart from the rest.

@@ -39,7 +39,7 @@ local function check(id)
   end
   local said = job[1] or 'waiting'
   if said ~= state then problem('job ' .. id .. ' in ' .. key .. ' says that it is ' .. said) end
-  if places[place][3] and (job[2] or '0') ~= places[place][3] then
+  if places[place][3] and job[1] and (job[2] or '0') ~= places[place][3] then
     problem('job ' .. id .. ' in ' .. key .. ' says that its priority is ' .. (job[2] or '0'))
   end
   if state ~= 'scheduled' and redis.call('ZSCORE', KEYS[4], id) then

@@ -41,10 +41,9 @@ end
 local function pending_of(key, from, count, consumer)
   local pending = redis.pcall('XPENDING', key, GROUP, from, '+', count, consumer)
   if not pending.err then return pending end
-  if not string.find(pending.err, 'NOGROUP', 1, true) then error(pending) end
   if redis.call('EXISTS', key) == 0 then return {} end
-  redis.call('XGROUP', 'CREATE', key, GROUP, '0')
-  return {}
+  if string.find(pending.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', key, GROUP, '0') end
+  return redis.call('XPENDING', key, GROUP, from, '+', count, consumer)
 end
 
 -- The same where nothing may be written.
@@ -99,7 +98,7 @@ end
 -- A job's hash -> a new entry at the end of its stream; the hash is deleted.
 local function to_entry(base, id, flat, attempt)
   local fields = by_name(flat)
-  local priority = fields.priority or '0'
+  local priority = valid_priority(fields.priority)
   local entry = { 'id', id, 'task', fields.task or '' }
   if fields.payload then append(entry, 'payload', fields.payload) end
   append(entry, 'attempt', attempt or fields.attempt or '0')

@@ -54,12 +54,9 @@ end
 
 local function deliver(priority, count)
   local key = base .. ':stream:' .. priority
-  local read = redis.pcall('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', key, '>')
+  if redis.call('EXISTS', key) == 0 then return false end
+  local read = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', key, '>')
   if not read then return false end
-  if read.err then
-    if string.find(read.err, 'NOGROUP', 1, true) and redis.call('EXISTS', key) == 0 then return false end
-    error(read)
-  end
   hand_out(base, priority, read[1][2], jobs)
   return #read[1][2] == count
 end

@@ -26,6 +26,7 @@ if last and last >= tonumber(ARGV[3]) then return answer end
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = earliest_due(KEYS[5])
+redis.call('HLEN', KEYS[9])
 local used, own, seen, taken = {}, {}, {}, {}
 for i = 4, #ARGV, 8 do
   local id, priority = ARGV[i], ARGV[i + 4]
