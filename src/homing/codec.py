@@ -45,13 +45,7 @@ def encode_result(value: object, limit: int = PAYLOAD_MAX_BYTES) -> bytes:
     Takes everything that has a form in JSON, a set as a list and a datetime as text: who wants more
     than JSON reads the result with its type. Raises as `encode`.
     """
-    if value is None:
-        return b""
-    payload = to_json(value, "result")
-    arrived = _from_json(payload)
-    if not _equal(value, arrived):
-        difference(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain_other), arrived, "result")
-    return within(payload, limit, "result")
+    return b"" if value is None else within(as_json(value, "result"), limit, "result")
 
 
 @overload
@@ -67,6 +61,15 @@ def decode(payload: bytes, kind: Any = Any) -> Any:
         raise DecodeError(why(error)) from error
 
 
+def as_json(value: object, name: str) -> bytes:
+    """JSON bytes of whatever has a form in JSON and keeps its meaning there: NaN, become null, does not."""
+    payload = to_json(value, name)
+    arrived = _from_json(payload)
+    if not _equal(value, arrived):
+        difference(msgspec.to_builtins(value, str_keys=True, enc_hook=_plain_other), arrived, name)
+    return payload
+
+
 def within(payload: bytes, limit: int, name: str) -> bytes:
     """The payload, or PayloadTooLarge with both sizes."""
     if len(payload) > limit:
@@ -77,20 +80,20 @@ def within(payload: bytes, limit: int, name: str) -> bytes:
     return payload
 
 
-def to_json(value: object, name: str) -> bytes:
+def to_json(value: object, name: str, *, depth_max: int = DEPTH_MAX) -> bytes:
     """JSON bytes of whatever has a form in JSON; EncodeError with the path to what has none."""
     try:
         payload = _ENCODER.encode(value)
     except Exception as error:
         raise EncodeError(_uncarriable(value, name, ()) or f"{name}: {why(error)}") from error
-    if payload.count(b"[") + payload.count(b"{") > DEPTH_MAX and _depth(payload) > DEPTH_MAX:
+    if payload.count(b"[") + payload.count(b"{") > depth_max and _depth(payload) > depth_max:
         raise EncodeError(_uncarriable(value, name, ()) or f"{name}: nested deeper than {DEPTH_MAX} levels")
     return payload
 
 
 def decoder_of(kind: Any) -> msgspec.json.Decoder[Any]:
     """A decoder for a type, pydantic models too; TypeError for what msgspec does not know."""
-    return msgspec.json.Decoder(kind, dec_hook=_decode_other)
+    return msgspec.json.Decoder(kind, dec_hook=decode_other)
 
 
 def why(error: BaseException) -> str:
@@ -134,7 +137,7 @@ def _other_difference(sent: object, arrived: object, path: str) -> None:
             difference(fields[key], others.get(key), f"{path}.{key}")
     elif not isinstance(sent, _NATIVE) or isinstance(arrived, _NATIVE):
         raise EncodeError(
-            f"{path}: {_a(sent)} would arrive as {_a(arrived)}; annotate the parameter with its type, or convert it"
+            f"{path}: {_a(sent)} would arrive as {_a(arrived)}; convert it, or annotate the task's parameter"
         )
 
 
@@ -316,7 +319,7 @@ def _plain_other(value: Any) -> Any:
     return value.model_dump(mode="json", by_alias=True)  # whatever else there is was refused by `to_json`
 
 
-def _decode_other(kind: Any, value: Any) -> Any:
+def decode_other(kind: Any, value: Any) -> Any:
     if is_model(kind):
         return kind.model_validate_json(_ENCODER.encode(value))
     return value
