@@ -1,0 +1,103 @@
+"""Everybody who joins a folder uses one server."""
+
+import statistics
+import time
+from pathlib import Path
+
+import pytest
+
+from homing import embedded, keeper
+from tests.integration.embedded.processes import GONE_S, Users, client, ends, kept, line, servers_of
+
+
+def test_the_first_user_starts_a_server_that_only_this_folder_can_reach(folder: Path) -> None:
+    with embedded.join(folder) as member, client(member) as server:
+        assert member.url == f"unix://{folder}/valkey.sock"
+        wanted = {
+            "appendonly": "yes",
+            "appendfsync": "everysec",
+            "dir": str(folder),
+            "maxmemory-policy": "noeviction",
+            "port": "0",
+            "save": "",
+            "loglevel": "warning",
+        }
+        assert {name: server.config_get(name)[name] for name in wanted} == wanted
+        assert (folder / "valkey.sock").stat().st_mode & 0o777 == 0o700
+        assert folder.stat().st_mode & 0o777 == 0o700
+        assert (folder / ".gitignore").read_text() == "*\n"
+
+
+def test_joins_of_one_process_are_users_of_one_server(folder: Path) -> None:
+    first, second = embedded.join(folder), embedded.join(folder)
+    server = kept(folder)
+    assert (first.url, servers_of(folder)) == (second.url, [server[1]])
+    first.close()
+    first.close()
+    assert not ends(server[1], 2 * keeper.LINGER_S), "the second user still needs it"
+    assert keeper.answer(second.address) == b"+PONG\r\n"
+    second.close()
+    assert ends(server[1], GONE_S)
+    assert ends(server[0], GONE_S)
+
+
+def test_without_a_folder_it_is_dot_homing_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(folder.parent)
+    with embedded.join() as member:
+        assert member.folder == folder
+
+
+def test_twenty_processes_that_join_at_once_share_one_server(folder: Path, users: Users) -> None:
+    crowd = [users() for _ in range(20)]
+    assert {line(user) for user in crowd} == {f"unix://{folder}/valkey.sock"}
+    assert servers_of(folder) == [kept(folder)[1]]
+
+
+def test_a_later_join_takes_milliseconds(folder: Path) -> None:
+    with embedded.join(folder):
+        taken = []
+        for _ in range(9):
+            began = time.perf_counter()
+            embedded.join(folder).close()
+            taken.append(time.perf_counter() - began)
+        assert statistics.median(taken) < 0.020
+
+
+def keeper_with(folder: Path, linger_s: float) -> Path:
+    """A copy of the keeper's program that keeps a server without users for this long."""
+    copy = folder.parent / "keeper.py"
+    text = Path(keeper.__file__).read_text()
+    assert "LINGER_S = 0.5\n" in text
+    copy.write_text(text.replace("LINGER_S = 0.5\n", f"LINGER_S = {linger_s}\n"))
+    return copy
+
+
+STORM = """
+import random, sys, time
+from pathlib import Path
+from homing import embedded, keeper
+keeper.__file__ = sys.argv[2]
+for _ in range(20):
+    with embedded.join(Path(sys.argv[1]), deadline=30) as member:
+        said = keeper.answer(member.address)
+        assert said == b"+PONG\\r\\n", said
+        print((member.folder / "pid").read_text().split()[1], flush=True)
+    time.sleep(random.uniform(0, float(sys.argv[3])))
+"""
+
+
+@pytest.mark.parametrize(("processes", "linger_s", "pause_s"), [(8, keeper.LINGER_S, 0.0), (4, 0.0, 0.02)])
+def test_in_a_storm_of_joins_and_leaves_there_is_always_one_server(
+    processes: int, linger_s: float, pause_s: float, folder: Path, users: Users
+) -> None:
+    program = keeper_with(folder, linger_s)
+    storm = [users(STORM, program, pause_s) for _ in range(processes)]
+    most = 0
+    while any(user.poll() is None for user in storm):
+        most = max(most, len(servers_of(folder)))
+    served = [user.communicate()[0].split() for user in storm]
+    assert [user.returncode for user in storm] == [0] * processes
+    assert [len(each) for each in served] == [20] * processes
+    assert most == 1
+    if not linger_s:
+        assert len({server for each in served for server in each}) > 1, "it never stopped: nothing was tried"
