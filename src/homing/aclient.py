@@ -1,0 +1,285 @@
+"""The client of one event loop: sends what flights say, over connections of its own."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import hiredis
+
+from homing import dial
+from homing.command import Command
+from homing.errors import HomingError
+from homing.faults import Broken, Refusal, not_redis, reason_of, undialled
+from homing.flight import (
+    DEADLINE_S,
+    Flight,
+    check_greeting,
+    config_commands,
+    greeting,
+    read_config,
+    read_info,
+)
+from homing.routes import Drop, Exchange, Flow
+from homing.target import Access, Address, Target
+
+T = TypeVar("T")
+
+_MORE = object()  # the reader has no whole reply yet
+
+
+class Wire(asyncio.Protocol):
+    """One connection. Between two exchanges nothing is on its way."""
+
+    def __init__(self, address: Address, connection: Any, home: "list[Wire]") -> None:
+        self._address = address
+        self._connection = connection
+        self._transport: asyncio.Transport = connection._writer.transport
+        self._reader = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
+        self._loop = asyncio.get_running_loop()
+        self._answered: asyncio.Future[list[Any]] | None = None
+        self._replies: list[Any] = []
+        self._count = 0
+        #: No more exchanges: it was closed, or something came that nobody had asked for.
+        self._over = self._transport.is_closing()
+        #: The idle connections it goes back to.
+        self.home = home
+        # From here on the bytes come to us, not to the stream that redis-py made.
+        self._transport.set_protocol(self)
+
+    async def exchange(self, packed: bytes, count: int, by: float) -> list[Any]:
+        """Send and read. Raises Broken with the replies that came; then the wire is only to be closed."""
+        if self._over:
+            raise Broken("the connection was closed")
+        self._count, self._replies = count, []
+        answered: asyncio.Future[list[Any]] = self._loop.create_future()
+        self._answered = answered
+        late = self._loop.call_later(max(0.0, by - time.monotonic()), self._fail, "no answer in time")
+        try:
+            self._transport.write(packed)
+            return await answered
+        finally:
+            late.cancel()
+            self._answered = None
+
+    def data_received(self, data: bytes) -> None:
+        if self._answered is None:
+            self._over = True
+            return
+        try:
+            self._reader.feed(data)
+            while (reply := self._reader.gets()) is not _MORE:
+                self._replies.append(reply)
+        except hiredis.ProtocolError as error:
+            self._end(not_redis(self._address, error))
+            return
+        if len(self._replies) >= self._count and not self._answered.done():
+            self._answered.set_result(self._replies)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._fail("the connection was closed" if exc is None else reason_of(exc))
+
+    def _fail(self, reason: str) -> None:
+        self._end(Broken(reason, replies=self._replies))
+
+    def _end(self, error: Exception) -> None:
+        self._over = True
+        if self._answered is not None and not self._answered.done():
+            self._answered.set_exception(error)
+
+    def quiet(self) -> bool:
+        """Still open, as far as can be seen, with nothing to read."""
+        return not self._over and not self._transport.is_closing()
+
+    def close(self) -> None:
+        self._over = True
+        self._transport.abort()
+        # redis-py warns of connections that are thrown away open.
+        self._connection._reader = self._connection._writer = None
+
+
+class AsyncClient:
+    """Runs commands. Safe under concurrent tasks of one event loop, the one it is first used in.
+
+    It connects when it is first used. `deadline` holds for a whole call, all tries together.
+    A cancelled call closes its connection: what it left behind is never read as another's answer.
+    """
+
+    def __init__(self, target: Target, *, deadline: float = DEADLINE_S) -> None:
+        self._flight = Flight(target, deadline)
+        self._idle: dict[Address, list[Wire]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def run(self, command: Command[T], deadline: float | None = None) -> T:
+        """One command to its answer; raises its error. `deadline` in seconds, for this call."""
+        return await self._drive(self._flight.run(command, deadline))
+
+    async def run_many(
+        self, commands: Sequence[Command[Any]], deadline: float | None = None
+    ) -> list[Any | HomingError]:
+        """Commands in one flight; their results, or HomingErrors as values, in order."""
+        return await self._drive(self._flight.run_many(commands, deadline))
+
+    async def wait(self, bells: Sequence[str], block_s: float, command: Command[T] | None) -> T | None:
+        """Block until a bell rings or `block_s` (0.01 to 2) is over, then run the command: in one flight.
+
+        Holds a connection of its own. Raises ServerUnreachable at the first failure.
+        """
+        result: T | None = await self._drive(self._flight.wait(bells, block_s, command))
+        return result
+
+    async def pop(self, key: str, block_s: float) -> bytes | None:
+        """The first item of a list, waiting for it up to `block_s` (0.01 to 2); None: there was none."""
+        return await self._drive(self._flight.pop(key, block_s))
+
+    async def info(self) -> dict[str, str]:
+        """What INFO says, of one server."""
+        return await self.run(Command(("INFO",), (), (), read_info))
+
+    async def config(self, *names: str) -> Mapping[str, str] | None:
+        """Settings of one server; None when they may not be read."""
+        return read_config(await self.run_many(config_commands(names)))
+
+    async def scan(self, pattern: str) -> AsyncIterator[bytes]:
+        """All keys that match, of all primaries; one may come twice."""
+        for address in await self._drive(self._flight.primaries()):
+            cursor = b"0"
+            while True:
+                cursor, keys = await self._drive(self._flight.page(address, cursor, pattern))
+                for key in keys:
+                    yield key
+                if cursor == b"0":
+                    break
+
+    def describe(self) -> str:
+        """Where it connects to, with the password masked."""
+        return str(self._flight.target)
+
+    async def aclose(self) -> None:
+        """Close the connections. Those in use close when their calls end; used again, it connects again."""
+        idle, self._idle = self._idle, {}
+        for wires in idle.values():
+            for wire in wires:
+                wire.close()
+        await asyncio.sleep(0)  # the loop closes the sockets in its next round
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    def __repr__(self) -> str:
+        return f"AsyncClient({self.describe()!r})"
+
+    async def _drive(self, flow: Flow[T]) -> T:
+        """Do what a flow says until it ends."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                flow.close()
+                raise RuntimeError(
+                    "an AsyncClient belongs to the event loop it was first used in; make another"
+                )
+            self._loop = loop
+        try:
+            step = next(flow)
+            while True:
+                try:
+                    replies = None
+                    if isinstance(step, Exchange):
+                        replies = await self._exchange(*step)
+                    elif isinstance(step, Drop):
+                        self._drop(step.address)
+                    else:
+                        await asyncio.sleep(step.seconds)
+                except (Broken, HomingError) as error:
+                    step = flow.throw(error)
+                else:
+                    step = flow.send(replies)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+
+    async def _exchange(self, address: Address, packed: bytes, count: int, by: float) -> list[Any]:
+        wire = await self._wire(address, by)
+        try:
+            replies = await wire.exchange(packed, count, by)
+        except Broken:
+            wire.close()
+            self._drop(address)  # the idle ones are as old as it is
+            raise
+        except BaseException:
+            # Also when cancelled: replies may still come, so this connection is not used again.
+            wire.close()
+            raise
+        wire.home.append(wire)
+        return replies
+
+    async def _wire(self, address: Address, by: float) -> Wire:
+        """An idle connection, or a new one."""
+        idle = self._idle.get(address)
+        while idle:
+            wire = idle.pop()
+            if wire.quiet():
+                return wire
+            wire.close()
+        return await self._dial(address, by)
+
+    async def _dial(self, address: Address, by: float) -> Wire:
+        access = self._flight.target.access_to(address)
+        connected = _connection(address, access, by)
+        try:
+            await connected.connect()
+        except _errors() as error:
+            raise undialled(error, address) from error
+        wire = Wire(address, connected, self._idle.setdefault(address, []))
+        try:
+            await self._greet(wire, address, access, by)
+        except BaseException:
+            wire.close()
+            raise
+        return wire
+
+    async def _greet(self, wire: Wire, address: Address, access: Access, by: float) -> None:
+        provider: Any = access.provider
+        if provider is None:
+            credentials = access.credentials()
+        else:
+            credentials = tuple(await provider.get_credentials_async())
+        packed, names = greeting(credentials, 0 if address.sentinel else self._flight.target.db)
+        if names:
+            try:
+                replies = await wire.exchange(packed, len(names), by)
+            except Broken as broken:
+                raise Broken(broken.reason, sent=False) from broken
+            check_greeting(names, replies, address)
+
+    def _drop(self, address: Address) -> None:
+        for wire in self._idle.pop(address, ()):
+            wire.close()
+
+
+def _connection(address: Address, access: Access, by: float) -> Any:
+    """A connection of redis-py, not yet connected."""
+    from redis.asyncio import connection
+
+    name = dial.class_name(address, access)
+    made = getattr(connection, name)
+    if name == dial.UNIX:
+        # Of this class alone, `connect` greets whatever it was told to do instead.
+        made = type("QuietUnixConnection", (made,), {"on_connect": _say_nothing})
+    return made(**dial.options(address, access, max(0.001, by - time.monotonic())))
+
+
+async def _say_nothing(connection: object) -> None:
+    """In place of redis-py's handshake: homing reads the answers to its own greeting as they are."""
+
+
+def _errors() -> tuple[type[Exception], ...]:
+    from redis import RedisError
+
+    return (RedisError, OSError)

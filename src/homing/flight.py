@@ -1,0 +1,372 @@
+"""Commands on their way: what to send, what the answers mean, when to send again. No I/O.
+
+One deadline holds for all tries of a call together. An error reply is definite, so what it
+refused may go again; after a broken connection only a command with `resend` may.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from homing.command import Argument, Command
+from homing.errors import HomingError, ServerAuth, ServerTooOld, ServerUnreachable
+from homing.faults import FLOOR, Broken, Refusal, Step, judge, pause_s
+from homing.routes import Drop, Exchange, Flow, Pause, ask, pack, routes_of
+from homing.target import Address, Target
+
+T = TypeVar("T")
+
+DEADLINE_S = 5.0
+#: A try gets half of the time that is left, and at least this: a dead connection leaves time for a new one.
+TRY_S = 1.0
+#: How long a blocking read may block. Redis 6.2 never returns from 0.001; 0 would be for ever.
+BLOCK_MIN_S, BLOCK_MAX_S = 0.01, 2.0
+#: How much longer than its block the reply to a blocking read may take.
+BLOCK_MARGIN_S = 3.0
+#: Redirections and missing scripts are followed at once so often; then a pause comes before each.
+TURNS = 3
+SCAN_COUNT = 1_000
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """One command until it is answered."""
+
+    command: Command[Any]
+    #: Send the script's text in place of its hash.
+    text: bool = False
+    #: Where a cluster asked to send this one call.
+    asking: Address | None = None
+    #: Only ever there.
+    pinned: Address | None = None
+    turns: int = 0
+    pause: bool = False
+    done: bool = False
+    reply: Any = None
+    #: Why it failed, or why it has not been answered yet.
+    error: HomingError | None = None
+
+    def fail(self, error: HomingError) -> None:
+        self.done, self.error = True, error
+
+    def answer(self, reply: Any) -> None:
+        self.done, self.error, self.reply = True, None, reply
+
+    def turn(self) -> None:
+        """Again, at once, unless it went round too often."""
+        self.turns += 1
+        self.pause = self.turns > TURNS
+
+    def result(self) -> Any:
+        if self.error is not None:
+            raise self.error
+        return self.command.decode(self.reply)
+
+
+class Flight:
+    """What both clients know and do; each adds only sending and receiving."""
+
+    def __init__(self, target: Target, deadline_s: float) -> None:
+        self.target = target
+        self.deadline_s = deadline_s
+        self._routes = routes_of(target)
+        #: The server knows no `#!lua` line.
+        self._plain = False
+        #: The server has what homing needs.
+        self._proven = False
+
+    def run(self, command: Command[T], deadline_s: float | None = None) -> Flow[T]:
+        """One command to its answer, or its error."""
+        call = Call(command)
+        yield from self._fly([call], time.monotonic() + (deadline_s or self.deadline_s))
+        result: T = call.result()
+        return result
+
+    def run_many(self, commands: Sequence[Command[Any]], deadline_s: float | None = None) -> Flow[list[Any]]:
+        """Commands in one flight per server; their results or HomingErrors, in order."""
+        calls = [Call(command) for command in commands]
+        yield from self._fly(calls, time.monotonic() + (deadline_s or self.deadline_s))
+        return [_result_or_error(call) for call in calls]
+
+    def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None) -> Flow[Any]:
+        """A blocking read of the bells with the command right behind it."""
+        call = Call(command) if command is not None else None
+        address, bell, answers = yield from self._block(bells, block_s, call)
+        if call is not None:
+            yield from self._behind(call, answers[0], address)
+        if isinstance(bell, Refusal):
+            yield from self._bell_refused(bell, bells, address)
+        return None if call is None else call.result()
+
+    def pop(self, key: str, block_s: float) -> Flow[bytes | None]:
+        """One item of a list, waiting for it."""
+        address, item, _ = yield from self._block([key], block_s, None)
+        if isinstance(item, Refusal):
+            yield from self._bell_refused(item, [key], address)
+            return None
+        return None if item is None else bytes(item[1])
+
+    def primaries(self) -> Flow[list[Address]]:
+        """All servers that hold keys."""
+        by = time.monotonic() + self.deadline_s
+        try:
+            return (yield from self._routes.primaries(by))
+        except Broken as broken:
+            raise self._unreachable(broken, self.target) from broken
+
+    def page(self, address: Address, cursor: bytes, pattern: str) -> Flow[tuple[bytes, list[bytes]]]:
+        """One page of a server's keys, and where the next one starts (b"0": nowhere)."""
+        words: tuple[Argument, ...] = ("SCAN", cursor, "MATCH", pattern, "COUNT", SCAN_COUNT)
+        call = Call(Command(words, (), (), tuple), pinned=address)
+        yield from self._fly([call], time.monotonic() + self.deadline_s)
+        cursor, keys = call.result()
+        return cursor, keys
+
+    # Below: how a flight goes.
+
+    def _fly(self, calls: list[Call], by: float) -> Flow[None]:
+        tries = 0
+        while True:
+            for address, group in (yield from self._grouped(calls, by)):
+                yield from self._send(address, group, by)
+            calls = [call for call in calls if not call.done]
+            if not calls:
+                return
+            if any(call.pause for call in calls):
+                pause = pause_s(tries)
+                tries += 1
+                if time.monotonic() + pause >= by:
+                    self._give_up(calls)
+                    return
+                yield Pause(pause)
+
+    def _grouped(self, calls: list[Call], by: float) -> Flow[list[tuple[Address, list[Call]]]]:
+        """Which calls go where, each group in one flight."""
+        groups: dict[Address, list[Call]] = {}
+        alone: list[tuple[Address, list[Call]]] = []
+        for call in calls:
+            call.pause = False
+            if call.asking is not None:
+                alone.append((call.asking, [call]))
+                continue
+            try:
+                address = call.pinned or (yield from self._locate(_key(call.command), by))
+            except Broken as broken:
+                self._broken([call], broken, self.target)
+            except HomingError as error:
+                call.fail(error)
+            else:
+                groups.setdefault(address, []).append(call)
+        return [*groups.items(), *alone]
+
+    def _locate(self, key: str | None, by: float) -> Flow[Address]:
+        address = self._routes.known(key) or (yield from self._routes.find(key, by))
+        if not self._proven:
+            try:
+                yield from self._prove(address, by)
+            except Broken:
+                self._routes.lost(address)
+                raise
+        return address
+
+    def _prove(self, address: Address, by: float) -> Flow[None]:
+        """Refuse a server that is too old, once per client: LMOVE came with Redis 6.2."""
+        reply = yield from ask(address, by, "COMMAND", "INFO", "LMOVE")
+        if reply == [None]:
+            told = yield from ask(address, by, "INFO", "server")
+            version = read_info(told).get("redis_version", "older") if isinstance(told, bytes) else "older"
+            raise ServerTooOld(f"homing needs {FLOOR}; {address} is {version} and has no LMOVE")
+        # A refusal says that this user may not ask; the commands themselves will tell.
+        self._proven = True
+
+    def _send(self, address: Address, group: list[Call], by: float) -> Flow[None]:
+        now = time.monotonic()
+        resend = all(call.command.resend for call in group)
+        try_by = min(by, now + max(TRY_S, (by - now) / 2)) if resend else by
+        packed, extra = self._packed(group)
+        broken = None
+        try:
+            replies = yield Exchange(address, packed, extra + len(group), try_by)
+        except Broken as error:
+            broken, replies = error, error.replies
+        except HomingError as error:
+            for call in group:
+                call.fail(error)
+            return
+        answered = replies[extra:]
+        for call, reply in zip(group, answered, strict=False):
+            if type(reply) is Refusal:
+                yield from self._refused(call, reply, address)
+            else:
+                call.answer(reply)
+        if broken is not None:
+            self._routes.lost(address)
+            self._broken(group[len(answered) :], broken, address)
+
+    def _packed(self, group: list[Call]) -> tuple[bytes, int]:
+        """The bytes of a flight, and how many replies come before those of its calls."""
+        if len(group) == 1:
+            [call] = group
+            packed = pack(_words(call.command, text=call.text, plain=self._plain))
+            if call.asking is None:
+                return packed, 0
+            call.asking = None
+            return pack(("ASKING",)) + packed, 1
+        parts, told = [], set()
+        for call in group:
+            # The text of a script goes once; those behind it find it there.
+            text = call.text and call.command.call not in told
+            if text:
+                told.add(call.command.call)
+            parts.append(pack(_words(call.command, text=text, plain=self._plain)))
+        return b"".join(parts), 0
+
+    def _refused(self, call: Call, refusal: Refusal, address: Address) -> Flow[None]:
+        verdict = judge(refusal, call.command, address)
+        call.error = verdict.error
+        match verdict.step:
+            case Step.FAIL:
+                call.fail(verdict.error)
+            case Step.TEXT:
+                call.text = True
+                call.turn()
+            case Step.PLAIN:
+                self._plain = call.text = True
+                call.turn()
+            case Step.MOVED:
+                if verdict.address is None or not self._routes.moved(verdict.slot, verdict.address):
+                    call.fail(verdict.error)
+                call.turn()
+            case Step.ASK:
+                if self.target.kind != "cluster":
+                    call.fail(verdict.error)
+                call.asking = verdict.address
+                call.turn()
+            case Step.LATER:
+                call.pause = True
+            case Step.DEMOTED:
+                call.pause = True
+                self._routes.lost(address)
+                yield Drop(address)
+
+    def _broken(self, calls: list[Call], broken: Broken, where: object) -> None:
+        """What is left of a flight whose connection broke: again if it may, or over."""
+        for call in calls:
+            error = self._unreachable(broken, where)
+            if call.command.resend or not broken.sent:
+                call.pause, call.error = True, error
+            else:
+                call.fail(error)
+
+    def _unreachable(self, broken: Broken, where: object) -> ServerUnreachable:
+        unknown = "; whether the command ran is not known" if broken.sent else ""
+        return ServerUnreachable(f"cannot reach {where}: {broken.reason}{unknown}")
+
+    def _give_up(self, calls: list[Call]) -> None:
+        for call in calls:
+            call.fail(call.error or ServerUnreachable(f"cannot reach {self.target} in time"))
+
+    def _block(
+        self, keys: Sequence[str], block_s: float, call: Call | None
+    ) -> Flow[tuple[Address, Any, list[Any]]]:
+        """BLPOP the keys with the call right behind: who was asked, its reply, and the call's."""
+        block_s = min(max(block_s, BLOCK_MIN_S), BLOCK_MAX_S)
+        where: object = self.target
+        try:
+            where = address = yield from self._locate(keys[0], time.monotonic() + self.deadline_s)
+            packed = pack(("BLPOP", *keys, f"{block_s:.3f}"))
+            if call is not None:
+                packed += self._packed([call])[0]
+            by = time.monotonic() + block_s + BLOCK_MARGIN_S
+            bell, *behind = yield Exchange(address, packed, 1 + (call is not None), by)
+        except Broken as broken:
+            if isinstance(where, Address):
+                self._routes.lost(where)
+            raise self._unreachable(broken, where) from broken
+        return address, bell, behind
+
+    def _behind(self, call: Call, reply: Any, address: Address) -> Flow[None]:
+        """Take the reply of the call behind a blocking read; refused without having run, it goes alone."""
+        if type(reply) is not Refusal:
+            call.answer(reply)
+            return
+        yield from self._refused(call, reply, address)
+        if not call.done:
+            yield from self._fly([call], time.monotonic() + self.deadline_s)
+
+    def _bell_refused(self, refusal: Refusal, keys: Sequence[str], address: Address) -> Flow[None]:
+        """A blocking read that was refused: redirections are noted for the next one, the rest is raised."""
+        call = Call(Command(("BLPOP",), tuple(keys), (), bytes))
+        yield from self._refused(call, refusal, address)
+        if call.error is not None and (call.done or call.pause):
+            raise call.error
+
+
+def _key(command: Command[Any]) -> str | None:
+    return command.keys[0] if command.keys else None
+
+
+def _words(command: Command[Any], *, text: bool, plain: bool) -> tuple[Argument, ...]:
+    script, keys = command.call, command.keys
+    if isinstance(script, tuple):
+        return (*script, *keys, *command.args)
+    if text:
+        return ("EVAL", script.plain if plain else script.text, len(keys), *keys, *command.args)
+    return ("EVALSHA", script.plain_sha if plain else script.sha, len(keys), *keys, *command.args)
+
+
+def _result_or_error(call: Call) -> Any:
+    try:
+        return call.result()
+    except HomingError as error:
+        return error
+
+
+def greeting(credentials: tuple[str, ...], db: int) -> tuple[bytes, list[str]]:
+    """What a new connection says first, and the names of what it says."""
+    words: list[tuple[Argument, ...]] = []
+    if credentials:
+        words.append(("AUTH", *credentials))
+    if db:
+        words.append(("SELECT", db))
+    return b"".join(map(pack, words)), [str(one[0]) for one in words]
+
+
+def check_greeting(names: list[str], replies: list[Any], address: Address) -> None:
+    """Raise what a server has against the greeting; Broken when it may be greeted again later."""
+    for name, reply in zip(names, replies, strict=True):
+        if type(reply) is not Refusal:
+            continue
+        verdict = judge(reply, Command((name,), (), (), bytes), address)
+        if verdict.step is Step.FAIL:
+            raise verdict.error if name == "SELECT" else ServerAuth(str(verdict.error))
+        raise Broken(str(verdict.error), sent=False)
+
+
+def read_info(text: bytes) -> dict[str, str]:
+    """The lines of INFO."""
+    lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
+    return {name: value for name, colon, value in lines if colon and not name.startswith("#")}
+
+
+def config_commands(names: Sequence[str]) -> list[Command[dict[str, str]]]:
+    """CONFIG GET of each name: several in one call came with 7.0."""
+    return [Command(("CONFIG", "GET", name), (), (), _pairs) for name in names]
+
+
+def read_config(answers: Sequence[Any]) -> dict[str, str] | None:
+    """The settings; None when the server does not let them be read."""
+    settings: dict[str, str] = {}
+    for answer in answers:
+        if isinstance(answer, ServerAuth | ServerTooOld):
+            return None
+        if isinstance(answer, HomingError):
+            raise answer
+        settings |= answer
+    return settings
+
+
+def _pairs(flat: list[bytes]) -> dict[str, str]:
+    words = [word.decode() for word in flat]
+    return dict(zip(words[::2], words[1::2], strict=True))
