@@ -4,7 +4,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.servers import Missing, Server, Servers
+from tests.servers import NAMES, Missing, Server, Servers
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("homing", "what the conformance tests run over (default: everything)")
+    group.addoption("--server", action="append", choices=NAMES, help="on this server; may be repeated")
+    group.addoption("--engine", action="append", choices=("lists", "streams"), help="with this engine")
+    group.addoption("--client", action="append", choices=("sync", "async"), help="with this client")
 
 
 @pytest.fixture(scope="session")

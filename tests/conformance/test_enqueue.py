@@ -1,0 +1,182 @@
+"""What enqueue stores, in which order it is claimed, and when what is delayed comes due."""
+
+import pytest
+
+from homing.job import Enqueued, NewJob, State
+from tests.conformance.driver import (
+    MINUTE_MS,
+    A,
+    B,
+    C,
+    D,
+    Queue,
+    Whole,
+    at_priority,
+    ids,
+    later,
+    many,
+)
+
+
+def test_a_new_queue_is_empty(queue: Queue) -> None:
+    assert queue.whole() == Whole()
+
+
+def test_jobs_are_claimed_in_the_order_in_which_they_were_enqueued(queue: Queue) -> None:
+    assert queue.enqueue(A, B) == [Enqueued.STORED, Enqueued.STORED]
+    assert queue.enqueue(C) == [Enqueued.STORED]
+    assert queue.whole() == Whole(waiting=["a", "b", "c"])
+    worker = queue.register()
+    assert ids(queue.claim(worker, limit=2)) == ["a", "b"]
+    assert ids(queue.claim(worker, limit=2)) == ["c"]
+    assert queue.whole() == Whole(active={"w1": ["a", "b", "c"]}, workers=["w1"])
+
+
+def test_a_job_arrives_as_it_was_enqueued(queue: Queue) -> None:
+    job = NewJob("full", "send", b'[[1],{"x":"\xc3\xa9"}]', b'{"timeout":3}', priority=7)
+    message = NewJob("bare", payload=b'"\\u0000 hello"')
+    queue.enqueue(job, message)
+    first, second = queue.claim(queue.register())
+    assert (first.id, first.task, first.payload, first.meta, first.attempt) == (
+        "full", "send", b'[[1],{"x":"\xc3\xa9"}]', b'{"timeout":3}', 0,
+    )  # fmt: skip
+    assert (first.alone, first.fields) == (False, None)
+    assert queue.near(first.since_ms, queue.start_ms)
+    assert first.token > queue.start_ms
+    assert (second.id, second.task, second.payload, second.meta) == ("bare", "", b'"\\u0000 hello"', b"")
+    assert second.token == first.token
+    assert queue.whole() == Whole(active={"w1": ["full", "bare"]}, workers=["w1"])
+
+
+def test_a_payload_may_be_any_bytes(queue: Queue) -> None:
+    payload = bytes(range(256)) * 40
+    queue.enqueue(NewJob("raw", "", payload))
+    [job] = queue.claim(queue.register())
+    assert job.payload == payload
+
+
+def test_an_empty_batch_adds_nothing(queue: Queue) -> None:
+    assert queue.enqueue() == []
+    assert queue.whole() == Whole()
+
+
+def test_more_than_a_thousand_jobs_in_one_call_are_refused(queue: Queue) -> None:
+    with pytest.raises(ValueError, match="1000"):
+        queue.enqueue(*many(1_001))
+    assert queue.whole() == Whole()
+
+
+def test_a_thousand_jobs_go_in_and_out_in_one_call_each(queue: Queue) -> None:
+    jobs = many(1_000)
+    queue.enqueue(*jobs)
+    worker = queue.register()
+    claimed = queue.claim(worker, limit=1_000)
+    assert ids(claimed) == ids(jobs)
+    assert queue.ack(worker, *claimed).done == 1_000
+    assert queue.whole() == Whole(completed=ids(jobs), workers=["w1"])
+
+
+def test_the_highest_priority_is_claimed_first(queue: Queue) -> None:
+    jobs = [
+        at_priority(NewJob(f"p{priority}-{turn}", "send"), priority)
+        for turn in (1, 2)
+        for priority in (0, -100, 100, 5, -1)
+    ]
+    queue.enqueue(*jobs)
+    expected = [f"p{priority}-{turn}" for priority in (100, 5, 0, -1, -100) for turn in (1, 2)]
+    assert queue.whole() == Whole(waiting=expected)
+    worker = queue.register()
+    assert ids(queue.claim(worker, limit=3)) == expected[:3]
+    assert ids(queue.claim(worker, limit=100)) == expected[3:]
+    assert queue.whole() == Whole(active={"w1": expected}, workers=["w1"])
+
+
+def test_a_priority_is_announced_once(queue: Queue) -> None:
+    queue.enqueue(at_priority(A, 5))
+    queue.enqueue(at_priority(B, 5), C)
+    assert sorted((queue.field("meta", "priorities") or b"0").split()) == [b"0", b"5"]
+    assert queue.whole() == Whole(waiting=["a", "b", "c"])
+
+
+def test_a_delayed_job_waits_for_its_time(queue: Queue) -> None:
+    queue.enqueue(later(A, 5_000), later(B, 2_000), C)
+    assert queue.whole() == Whole(scheduled=["b", "a"], waiting=["c"])
+    worker = queue.register()
+    first = queue.claim_whole(worker)
+    assert (ids(first.jobs), first.due_in_ms, first.now_ms) == (["c"], 2_000, queue.start_ms)
+    queue.now_ms += 1_999
+    assert (queue.claim(worker), queue.claim_whole(worker).due_in_ms) == ([], 1)
+    assert queue.whole() == Whole(scheduled=["b", "a"], active={"w1": ["c"]}, workers=["w1"])
+
+
+def test_a_claim_promotes_what_is_due(queue: Queue) -> None:
+    queue.enqueue(later(A, 5_000), later(B, 2_000))
+    worker = queue.register()
+    queue.now_ms += 2_000
+    claim = queue.claim_whole(worker)
+    assert (ids(claim.jobs), claim.due_in_ms) == (["b"], 3_000)
+    assert queue.near(claim.jobs[0].since_ms, queue.start_ms + 2_000)
+    queue.now_ms += 60_000
+    claim = queue.claim_whole(worker)
+    assert (ids(claim.jobs), claim.due_in_ms) == (["a"], None)
+    assert queue.near(claim.jobs[0].since_ms, queue.start_ms + 5_000)
+    assert queue.whole() == Whole(active={"w1": ["b", "a"]}, workers=["w1"])
+
+
+def test_a_tick_promotes_what_is_due(queue: Queue) -> None:
+    queue.enqueue(later(A, 5_000), later(at_priority(B, 9), 4_000), later(C, 6_000))
+    tick = queue.tick(after_ms=3_999)
+    assert (tick.promoted, tick.due_in_ms, tick.waiting, tick.more) == (0, 1, 0, False)
+    tick = queue.tick(after_ms=1_500)
+    assert (tick.promoted, tick.due_in_ms, tick.waiting, tick.more) == (2, 501, 2, False)
+    assert queue.whole() == Whole(waiting=["b", "a"], scheduled=["c"])
+    jobs = queue.claim(queue.register())
+    assert [(job.id, job.attempt, job.payload, job.meta) for job in jobs] == [
+        ("b", 0, B.payload, B.meta),
+        ("a", 0, A.payload, A.meta),
+    ]
+    assert queue.whole() == Whole(active={"w1": ["b", "a"]}, scheduled=["c"], workers=["w1"])
+
+
+def test_what_came_due_together_waits_in_the_order_of_its_times(queue: Queue) -> None:
+    queue.enqueue(later(C, 3_000), later(A, 1_000), later(B, 2_000))
+    queue.tick(after_ms=10_000)
+    queue.enqueue(D)
+    assert queue.whole() == Whole(waiting=["a", "b", "c", "d"])
+
+
+def test_a_promoted_job_keeps_its_place_behind_those_that_waited(queue: Queue) -> None:
+    queue.enqueue(later(A, 1_000), B)
+    queue.tick(after_ms=1_000)
+    assert queue.whole() == Whole(waiting=["b", "a"])
+
+
+def test_a_tick_promotes_a_thousand_and_says_that_more_are_due(queue: Queue) -> None:
+    queue.enqueue(*many(1_000, delay_ms=1_000))
+    queue.enqueue(*many(5, "k", delay_ms=2_000))
+    tick = queue.tick(after_ms=5_000)
+    assert (tick.promoted, tick.more, tick.waiting) == (1_000, True, 1_000)
+    tick = queue.tick()
+    assert (tick.promoted, tick.more, tick.due_in_ms, tick.waiting) == (5, False, None, 1_005)
+
+
+def test_a_claim_says_that_more_may_be_claimed(queue: Queue) -> None:
+    queue.enqueue(A, B, C)
+    worker = queue.register()
+    assert queue.claim_whole(worker, limit=2).more
+    assert not queue.claim_whole(worker, limit=1).more
+    assert not queue.claim_whole(worker, limit=1).more
+
+
+def test_a_claim_of_nothing_gives_nothing(queue: Queue) -> None:
+    queue.enqueue(A)
+    worker = queue.register()
+    assert queue.claim(worker, limit=0) == []
+    assert queue.whole() == Whole(waiting=["a"], workers=["w1"])
+
+
+def test_a_scheduled_job_shows_its_due_time(queue: Queue) -> None:
+    queue.enqueue(later(A, MINUTE_MS))
+    job = queue.record("a")
+    assert (job.state, job.due_ms) == (State.SCHEDULED, queue.start_ms + MINUTE_MS)
+    assert job.created_ms == queue.start_ms
