@@ -52,7 +52,8 @@ end
 local function promote(base, now, limit)
   local scheduled = base .. ':scheduled'
   local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, limit + 1)
-  local promoted = 0
+  local promoted, suspects = 0, base .. ':suspects'
+  local some = #due > 0 and redis.call('EXISTS', suspects) == 1
   for i = 1, math.min(#due, limit) do
     local id = due[i]
     local when = redis.call('ZSCORE', scheduled, id)
@@ -64,7 +65,9 @@ local function promote(base, now, limit)
     elseif type(state) == 'table' then
       bury_raw(base, id, now, '0')
     else
-      redis.call('LPUSH', base .. ':waiting:' .. priority_of(base, id), id)
+      local list = base .. ':waiting:' .. priority_of(base, id)
+      if some and is_suspect(suspects, id) then list = base .. ':alone' end
+      redis.call('LPUSH', list, id)
       redis.call('HSET', job, 'state', 'waiting', 'due_ms', when)
       promoted = promoted + 1
     end

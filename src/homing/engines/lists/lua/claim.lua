@@ -35,8 +35,12 @@ local function take(list, priority)
   return true
 end
 
-local alone = 0
-if limit > 0 and redis.call('EXISTS', base .. ':alone') == 1 and redis.call('LLEN', active) == 0 then
+-- A worker that holds a suspect gets nothing beside it.
+local alone, idle = 0, redis.call('LLEN', active) == 0
+if redis.call('HGET', KEYS[4], 'alone') then
+  if idle then redis.call('HDEL', KEYS[4], 'alone') else limit = 0 end
+end
+if limit > 0 and idle and redis.call('EXISTS', base .. ':alone') == 1 then
   take(base .. ':alone', nil)
   if jobs[1] then
     redis.call('HSET', KEYS[4], 'alone', jobs[1][1])
@@ -50,8 +54,10 @@ end
 
 local token = '0'
 if #jobs > 0 then token = next_token(meta, now) end
-if alone == 0 and #jobs > 0 and #jobs == limit then
-  more = more or count_waiting(base, priorities) > redis.call('LLEN', base .. ':alone')
+-- Whoever got a suspect may take no more, others may.
+if #jobs > 0 and (alone == 1 or #jobs == limit) then
+  local apart = alone == 1 and 0 or redis.call('LLEN', base .. ':alone')
+  more = more or count_waiting(base, priorities) > apart
   if more then ring(KEYS[7]) end
 end
-return { now, due_in(KEYS[6], now), 0, more and 1 or 0, token, alone, jobs }
+return { now, due_in(KEYS[6], now), 0, alone == 0 and more and 1 or 0, token, alone, jobs }

@@ -52,12 +52,32 @@ local function take_over(priority, from, count)
   return #pending == count
 end
 
+-- What was read without the suspects, which are put apart: a retry is a new entry, like any other.
+local suspects_exist, put_apart = redis.call('EXISTS', KEYS[7]) == 1, false
+local function without_suspects(priority, entries)
+  if not suspects_exist then return entries end
+  local rest, apart = {}, {}
+  for _, one in ipairs(entries) do
+    if is_suspect(KEYS[7], id_of(priority, one[1], one[2])) then
+      apart[#apart + 1] = one[1]
+    else
+      rest[#rest + 1] = one
+    end
+  end
+  if #apart > 0 then
+    hand_back(base, { [priority] = apart }, 'alone')
+    put_apart = true
+  end
+  return rest
+end
+
 local function deliver(priority, count)
   local key = base .. ':stream:' .. priority
   if redis.call('EXISTS', key) == 0 then return false end
   local read = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', key, '>')
   if not read then return false end
-  hand_out(base, priority, read[1][2], jobs)
+  local found = without_suspects(priority, read[1][2])
+  if #found > 0 then hand_out(base, priority, found, jobs) end
   return #read[1][2] == count
 end
 
@@ -68,8 +88,9 @@ local function holds_nothing()
   return true
 end
 
-local alone = 0
-if limit > 0 and redis.call('EXISTS', KEYS[7]) == 1 and holds_nothing() then
+local alone, idle = 0, true
+if redis.call('HGET', KEYS[4], 'alone') or suspects_exist then idle = holds_nothing() end
+local function take_alone()
   for _, priority in ipairs(priorities) do
     if #jobs == 0 then take_over(priority, 'alone', 1) end
   end
@@ -78,16 +99,24 @@ if limit > 0 and redis.call('EXISTS', KEYS[7]) == 1 and holds_nothing() then
     alone, limit = 1, 0
   end
 end
+
+-- A worker that holds a suspect gets nothing beside it.
+if redis.call('HGET', KEYS[4], 'alone') then
+  if idle then redis.call('HDEL', KEYS[4], 'alone') else limit = 0 end
+end
+if limit > 0 and suspects_exist and idle then take_alone() end
 for _, priority in ipairs(priorities) do
   while #jobs < limit and take_over(priority, 'returned', limit - #jobs) do end
   while #jobs < limit and deliver(priority, limit - #jobs) do end
 end
+if limit > 0 and #jobs == 0 and put_apart and idle then take_alone() end
 
 local token = '0'
 if #jobs > 0 then token = next_token(meta, now) end
-if alone == 0 and #jobs > 0 and #jobs == limit then
+-- Whoever got a suspect may take no more, others may; what was put apart is for an idle worker.
+if put_apart or (#jobs > 0 and (alone == 1 or #jobs == limit)) then
   local waiting, apart = count_all(base, priorities)
-  more = more or waiting > apart
+  more = more or waiting > ((alone == 1 or put_apart) and 0 or apart)
   if more then ring(KEYS[6]) end
 end
-return { now, due_in(KEYS[5], now), 0, more and 1 or 0, token, alone, jobs }
+return { now, due_in(KEYS[5], now), 0, alone == 0 and more and 1 or 0, token, alone, jobs }
