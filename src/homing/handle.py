@@ -83,7 +83,9 @@ class Returns:
         try:
             return self._decoder.decode(body)
         except (ValueError, RecursionError) as error:
-            raise DecodeError(f"the stored result is not what its task is annotated to return: {error}") from error
+            raise DecodeError(
+                f"the stored result is not what its task is annotated to return: {error}"
+            ) from error
 
     @cached_property
     def only_none(self) -> bool:

@@ -144,7 +144,9 @@ class Inspection:
 
     def _purge(self, state: State) -> Steps[int]:
         if state not in PURGED:
-            raise ValueError(f"purge takes {', '.join(PURGED)}, not {state}: jobs in that state go their own way")
+            raise ValueError(
+                f"purge takes {', '.join(PURGED)}, not {state}: jobs in that state go their own way"
+            )
         engine = yield from self.sender.looked()
         done = 0
         while (some := (yield from run(engine.purge(state)))) > 0:

@@ -15,8 +15,7 @@ from homing.steps import Steps
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from homing.aconsumer import AsyncConsumer
-    from homing.consumer import Consumer
+    from homing.consumer import AsyncConsumer, Consumer
     from homing.options import Retrying
 
 
@@ -111,3 +110,42 @@ class Queue(Inspection):
 
     def _encoded(self, payload: Any) -> bytes:
         return codec.encode(payload, self.sender.link.settings.payload_max, name="payload")
+
+    def consume(
+        self,
+        *,
+        prefetch: int = 1,
+        retry: "Retrying" = None,
+        block: bool = True,
+        burst: bool = False,
+        idle: "float | timedelta | None" = None,
+    ) -> "Consumer":
+        """Messages one after the other, waiting for more: `for job in queue.consume(): with job: ...`.
+
+        A message that its `with` left by an exception is tried again as `retry` says, or buried. Going
+        on or leaving without an outcome hands it back and raises JobNotSettled. `prefetch` is how many
+        are held at once. It never ends, except: `block=False` when there is nothing to take now,
+        `burst` when nothing is left, scheduled or held by others either, `idle` after so many seconds
+        without a message. A thread keeps the lease, so a message may take minutes.
+        """
+        from homing.consumer import Consumer
+        from homing.consuming import Taking
+
+        taking = Taking.of(prefetch=prefetch, block=block, burst=burst, idle=idle, retry=retry)
+        return Consumer(self.sender, taking)
+
+    def aconsume(
+        self,
+        *,
+        prefetch: int = 1,
+        retry: "Retrying" = None,
+        block: bool = True,
+        burst: bool = False,
+        idle: "float | timedelta | None" = None,
+    ) -> "AsyncConsumer":
+        """As `consume`, for asyncio: `async for job in queue.aconsume(): async with job: ...`."""
+        from homing.consumer import AsyncConsumer
+        from homing.consuming import Taking
+
+        taking = Taking.of(prefetch=prefetch, block=block, burst=burst, idle=idle, retry=retry)
+        return AsyncConsumer(self.sender, taking)

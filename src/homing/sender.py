@@ -85,11 +85,11 @@ class Sender:
         return make(self.wanted or "streams", self.keys)
 
     def _kept(self) -> Command[str]:
-        return Command(("HGET", self.keys.meta, "engine"), (self.keys.meta,), (), _text, self.name)
+        return Command(("HGET",), (self.keys.meta,), ("engine",), _text, self.name)
 
     def _listed(self) -> Command[Any]:
         key = queues_key(self.link.settings.prefix)
-        return Command(("SADD", key, self.name), (key,), (), int, self.name)
+        return Command(("SADD",), (key,), (self.name,), int, self.name)
 
     def store(self, jobs: Sequence[NewJob]) -> Steps[list[Enqueued]]:
         """One call of at most BATCH_MAX jobs; sent again after a lost reply it adds nothing."""

@@ -106,7 +106,7 @@ def _act(client: "Client", effect: Effect) -> Any:
         case Wait(bells, block_s, command):
             return client.wait(bells, block_s, command)
         case Scan(pattern):
-            return sorted(set(client.scan(pattern)))
+            return sorted({key.decode() for key in client.scan(pattern)})
         case Sleep(seconds):
             return time.sleep(seconds)
 
@@ -136,7 +136,7 @@ async def _aact(client: "AsyncClient", effect: Effect) -> Any:
         case Wait(bells, block_s, command):
             return await client.wait(bells, block_s, command)
         case Scan(pattern):
-            return sorted({key async for key in client.scan(pattern)})
+            return sorted({key.decode() async for key in client.scan(pattern)})
         case Sleep(seconds):
             import asyncio
 
