@@ -235,7 +235,7 @@ def _key(path: str, key: object) -> str:
 
 def _a(value: object) -> str:
     name = "None" if value is None else type(value).__qualname__
-    return name if value is None else f"an {name}" if name[0] in "aeiouAEIOU" else f"a {name}"
+    return name if value is None else f"an {name}" if name[0] in "aeioAEIO" else f"a {name}"
 
 
 def _shown(value: object) -> str:
@@ -321,8 +321,18 @@ def _plain_other(value: Any) -> Any:
 
 def decode_other(kind: Any, value: Any) -> Any:
     if is_model(kind):
-        return kind.model_validate_json(_ENCODER.encode(value))
+        try:
+            return kind.model_validate_json(_ENCODER.encode(value))
+        except ValueError as error:  # its own text has many lines, and the input
+            raise ValueError(_first_problem(error)) from error
     return value
+
+
+def _first_problem(error: Any) -> str:
+    problems = error.errors(include_url=False, include_input=False)
+    more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
+    place = ".".join(str(step) for step in problems[0]["loc"])
+    return f"{place}: {problems[0]['msg']}{more}" if place else f"{problems[0]['msg']}{more}"
 
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_other)

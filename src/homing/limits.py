@@ -20,25 +20,24 @@ def seconds(value: object, name: str, *, maximum: float = SECONDS_MAX, positive:
     if isinstance(value, timedelta):
         number = value.total_seconds()
     elif isinstance(value, int | float) and not isinstance(value, bool):
-        number = float(value) if -1e18 < value < 1e18 else math.copysign(math.inf, value)
+        number = float(value) if -1e18 < value < 1e18 else math.inf
     else:
         hint = f"; write {name}={value}" if isinstance(value, str) and _is_number(value) else ""
         raise WrongKind(
-            f"{name} must be seconds as a number or a timedelta, not {type(value).__name__} {value!r:.200}{hint}"
+            f"{name} must be seconds as a number or a timedelta, not {type(value).__name__} {_shown(value)}{hint}"
         )
     if not math.isfinite(number) or number < 0 or number > maximum or (positive and number == 0):
         low = "more than 0" if positive else "0"
-        raise SettingsError(f"{name} must be {low} to {maximum:,.0f} seconds, not {value!r:.200}")
+        raise SettingsError(f"{name} must be {low} to {maximum:,.0f} seconds, not {_shown(value)}")
     return number
 
 
 def whole(value: object, name: str, *, minimum: int, maximum: int) -> int:
     """A whole number in a range; bool and float are refused."""
     if not isinstance(value, int) or isinstance(value, bool):
-        raise WrongKind(f"{name} must be a whole number, not {type(value).__name__} {value!r:.200}")
+        raise WrongKind(f"{name} must be a whole number, not {type(value).__name__} {_shown(value)}")
     if not minimum <= value <= maximum:
-        shown = repr(value) if abs(value) < 10**18 else "a far larger one"
-        raise SettingsError(f"{name} must be {minimum} to {maximum}, not {shown}")
+        raise SettingsError(f"{name} must be {minimum} to {maximum}, not {_shown(value)}")
     return value
 
 
@@ -50,11 +49,11 @@ def priority(value: object, name: str = "priority") -> int:
 def when(value: object, name: str = "at") -> int:
     """A point in time as milliseconds since the epoch, from a datetime that knows its zone."""
     if not isinstance(value, datetime):
-        raise WrongKind(f"{name} must be a datetime with a tzinfo, not {type(value).__name__} {value!r:.200}")
+        raise WrongKind(f"{name} must be a datetime with a tzinfo, not {type(value).__name__} {_shown(value)}")
     if value.utcoffset() is None:
         raise WrongKind(
             f"{name} has no tzinfo, so it names no moment: write datetime(..., tzinfo=UTC) "
-            f"or value.astimezone(), not {value!r:.200}"
+            f"or value.astimezone(), not {_shown(value)}"
         )
     return (value - _EPOCH) // timedelta(milliseconds=1)
 
@@ -63,8 +62,15 @@ def delay_until(value: object, now_ms: int, name: str = "at") -> int:
     """Milliseconds from `now_ms` to a point in time; 0 when it is past, SettingsError when over ten years."""
     delay_ms = max(0, when(value, name) - now_ms)
     if delay_ms > SECONDS_MAX * 1000:
-        raise SettingsError(f"{name} must be within ten years, not {value!r:.200}")
+        raise SettingsError(f"{name} must be within ten years, not {_shown(value)}")
     return delay_ms
+
+
+def _shown(value: object) -> str:
+    try:
+        return repr(value)[:200]
+    except Exception:  # its own `__repr__`, or an int with too many digits to write down
+        return "what cannot be shown"
 
 
 def _is_number(text: str) -> bool:
