@@ -3,7 +3,7 @@
 import pytest
 
 from homing.cli import findings
-from homing.cli.findings import Level, parse_info
+from homing.cli.findings import Level
 
 GOOD = {
     "valkey_version": "9.1.2",
@@ -57,10 +57,3 @@ def test_tasks_that_the_app_does_not_have_are_named() -> None:
     found = findings.tasks({"send_fax": 3}, 10)
     assert (found.level, "send_fax (3 jobs)" in found.says) == (Level.BAD, True)
     assert findings.tasks({}, 10).level is Level.GOOD
-
-
-def test_info_is_read_whatever_its_sections() -> None:
-    assert parse_info("# Server\r\nredis_version:7.0.0\r\nurl:a:b\r\n\r\n") == {
-        "redis_version": "7.0.0",
-        "url": "a:b",
-    }

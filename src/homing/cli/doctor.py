@@ -9,7 +9,7 @@ import click
 
 from homing.cli.app import app_option, load, spec
 from homing.cli.exits import DONE, FAILED
-from homing.cli.findings import Finding, Info, Level, latency, parse_info, server, tasks
+from homing.cli.findings import Finding, Level, latency, server, tasks
 from homing.cli.output import print_json, print_table
 from homing.cli.records import pages
 from homing.cli.server import Administration, json_option, reach, server_options
@@ -47,19 +47,12 @@ def command(app: str | None, url: str | None, folder: str | None, prefix: str | 
 
 def examine(administration: Administration, known: Collection[str] | None) -> list[Finding]:
     """All findings; `known` are the app's tasks, None when there is no app to compare with."""
-    findings = [*server(_info(administration)), latency(_round_trips_ms(administration))]
+    client = administration.client
+    here = Finding("server", Level.GOOD, client.describe())
+    findings = [here, *server(client.info()), latency(_round_trips_ms(administration))]
     if known is not None:
         findings.append(_tasks(administration, known))
     return findings
-
-
-def _info(administration: Administration) -> Info:
-    from homing.command import Command
-
-    def text(raw: bytes | str) -> str:
-        return raw.decode() if isinstance(raw, bytes) else raw
-
-    return parse_info(administration.client.run(Command(("INFO",), (), (), text)))
 
 
 def _round_trips_ms(administration: Administration) -> list[float]:

@@ -30,12 +30,6 @@ class Finding:
     remedy: str = ""
 
 
-def parse_info(text: str) -> dict[str, str]:
-    """The answer of INFO as a mapping."""
-    pairs = (line.split(":", 1) for line in text.splitlines() if ":" in line and not line.startswith("#"))
-    return {name: value.strip() for name, value in pairs}
-
-
 def server(info: Info) -> list[Finding]:
     """All findings about a server that INFO can tell."""
     return [version(info), role(info), eviction(info), memory(info), persistence(info)]
