@@ -225,7 +225,7 @@ def _nodes(url: str, hosts: str, *, sentinel: bool) -> tuple[Address, ...]:
 
 def _node(url: str, text: str, port: int, *, sentinel: bool) -> Address:
     found = re.fullmatch(r"(?:\[([^\]]+)\]|([^:\[\]]*))(?::(.*))?", text)
-    if found is None:
+    if found is None or (text.count(":") > 1 and not found[1]):
         raise _refuse(url, "a host is name:port, and an IPv6 address stands in brackets, [::1]:6379")
     host = found[1] or found[2] or ""
     if not host:
