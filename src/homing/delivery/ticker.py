@@ -113,11 +113,11 @@ class TickRound:
                 done = self.reclaim(members.queue, members.engine, worker, reason="lapsed")
             except HomingError as error:
                 # It stays lapsed: the next tick of anybody names it again.
-                events.emit("reclaim-failed", queue=members.queue, worker=worker, error=str(error))
+                events.emit("reclaim_failed", queue=members.queue, worker=worker, error=error)
                 continue
             if not done[-1].alive:
                 events.emit(
-                    "worker-lapsed",
+                    "worker_lapsed",
                     queue=members.queue,
                     worker=worker,
                     moved=sum(each.moved for each in done),
@@ -131,9 +131,9 @@ class TickRound:
             return
         key = queues_key(self._prefix)
         try:
-            self._client.run(Command(("SADD", key, *due), (key,), (), int))
+            self._client.run(Command(("SADD",), (key,), tuple(due), int))
         except HomingError as error:
-            events.emit("announce-failed", queues=due, error=str(error))
+            events.emit("announce_failed", queues=due, error=error)
         else:
             self._announced.update(dict.fromkeys(due, now_s))
 
@@ -269,7 +269,7 @@ class Ticker:
                 self._note(queue, answer, held, sent_s)
             else:
                 failed = True
-                events.emit("tick-failed", queue=queue, error=str(answer))
+                events.emit("tick_failed", queue=queue, error=answer)
         return more, failed
 
     def _note(
@@ -282,6 +282,6 @@ class Ticker:
                 continue
             if worker in ticked.lost:
                 member.lost = True
-                events.emit("lease-lost", queue=queue, worker=worker)
+                events.emit("lease_lost", queue=queue, worker=worker)
             else:
                 member.end_s = max(member.end_s, sent_s + member.lease_ms / 1_000)

@@ -1,0 +1,71 @@
+"""The job a handler runs for: `homing.current_job()`, inside the handler and whatever it calls."""
+
+import json
+from contextvars import ContextVar
+from typing import Any
+
+from homing.errors import JobError
+
+
+class Tenure:
+    """One registration of a worker on one queue, as its jobs see it: theirs until it is lost."""
+
+    __slots__ = ("lost", "queue", "worker")
+
+    def __init__(self, queue: str, worker: str) -> None:
+        self.queue = queue
+        self.worker = worker
+        #: The lease was reclaimed: these jobs run elsewhere, and what is said about them is refused.
+        self.lost = False
+
+
+class CurrentJob:
+    """What a handler may know about its own run."""
+
+    __slots__ = ("_meta", "_tenure", "attempt", "id", "task", "token")
+
+    def __init__(
+        self, tenure: Tenure, job_id: str, task: str, *, token: int, attempt: int, meta: bytes
+    ) -> None:
+        self._tenure = tenure
+        self._meta = meta
+        self.id = job_id
+        self.task = task
+        #: Grows with every delivery of the job: pass it to storage that refuses an older one.
+        self.token = token
+        #: Which run this is, from 1; a run that was handed back uncharged is not counted.
+        self.attempt = attempt
+
+    @property
+    def queue(self) -> str:
+        return self._tenure.queue
+
+    @property
+    def worker(self) -> str:
+        return self._tenure.worker
+
+    @property
+    def lost(self) -> bool:
+        """The lease was lost: the job runs again elsewhere, and this run's outcome is thrown away."""
+        return self._tenure.lost
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """What was stored beside the payload; empty when nothing was."""
+        found = json.loads(self._meta) if self._meta else {}
+        return found if isinstance(found, dict) else {}
+
+    def __repr__(self) -> str:
+        return f"<CurrentJob {self.queue}/{self.id} attempt {self.attempt}>"
+
+
+#: Set around every handler.
+CURRENT: ContextVar[CurrentJob] = ContextVar("homing_current_job")
+
+
+def current_job() -> CurrentJob:
+    """The job that runs here. Raises JobError outside a handler."""
+    try:
+        return CURRENT.get()
+    except LookupError:
+        raise JobError("current_job() is known only inside a handler that a worker runs") from None

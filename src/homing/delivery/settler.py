@@ -1,0 +1,163 @@
+"""Telling the server how runs ended: in batches, at once when idle, again through an outage."""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from typing import Any, Protocol
+
+from homing import events
+from homing.command import Command
+from homing.delivery.lease import Lease
+from homing.engines.engine import BATCH_MAX
+from homing.errors import LeaseLost, QueueFull
+from homing.job import Ack, Again, Dead, Settled, Settlement
+
+#: The most bytes of results, errors and metas in one call.
+BATCH_BYTES = 4 * 1024 * 1024
+#: Backoff between two attempts of the same call, in seconds.
+PAUSE_S, PAUSE_MAX_S = 0.05, 2.0
+
+Run = Callable[[Command[Any]], Awaitable[Any]]
+Held = tuple[Settlement, object]
+
+
+class Account(Protocol):
+    """Who wants to know what became of the outcomes handed in."""
+
+    def settled(self, settlements: list[Settlement], refused: list[str]) -> None: ...
+
+    def thrown_away(self, count: int) -> None: ...
+
+
+def backoff_s(failures: int) -> float:
+    """Seconds to wait after so many failures in a row, with jitter."""
+    return min(PAUSE_MAX_S, PAUSE_S * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
+
+
+class Settler:
+    """The outcomes of one registration. One call in flight; what ends meanwhile leaves with the next."""
+
+    def __init__(self, lease: Lease, run: Run, account: Account) -> None:
+        self._lease = lease
+        self._run = run
+        self._account = account
+        self._waiting: list[Held] = []
+        self._in_flight = 0
+        self._pump: asyncio.Task[None] | None = None
+        lease.on_lost(self._throw_away)
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes the server has not answered to."""
+        return len(self._waiting) + self._in_flight
+
+    def add(self, settlement: Settlement, held: object) -> None:
+        """Settle this; `held` is what the lease has under the job's id, until the answer is there."""
+        if self._lease.lost:
+            self._account.thrown_away(1)
+            return
+        self._waiting.append((settlement, held))
+        if self._pump is None:
+            # The task starts in the loop's next pass: what ends in this one leaves with it.
+            self._pump = asyncio.get_running_loop().create_task(self._flush())
+
+    async def drained(self) -> None:
+        """Wait until all is answered, or the lease is lost."""
+        while self._pump is not None:
+            await asyncio.shield(self._pump)
+
+    def abandon(self) -> None:
+        """Stop sending: the process ends, and what was not answered comes back by its lease."""
+        if self._pump is not None:
+            self._pump.cancel()
+
+    async def _flush(self) -> None:
+        try:
+            while self._waiting:
+                batch = self._take()
+                self._in_flight = len(batch)
+                await self._send(batch)
+                self._in_flight = 0
+        finally:
+            self._in_flight = 0
+            self._pump = None
+
+    def _take(self) -> list[Held]:
+        size = 0
+        for count, (settlement, _) in enumerate(self._waiting):
+            size += _weight(settlement)
+            if count == BATCH_MAX or (size > BATCH_BYTES and count):
+                break
+        else:
+            count = len(self._waiting)
+        batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        return batch
+
+    async def _send(self, batch: list[Held]) -> None:
+        try:
+            try:
+                self._answered(batch, await self._call(batch, lean=False))
+            except QueueFull:
+                self._answered(batch, await self._call(batch, lean=True))
+        except LeaseLost:
+            self._lost(batch)
+        except Exception as error:  # whatever it is, these outcomes must not be forgotten
+            await self._send_again(batch, error, lean=isinstance(error, QueueFull))
+
+    async def _send_again(self, batch: list[Held], error: Exception, *, lean: bool) -> None:
+        """The same call, until it is answered. Nothing is claimed meanwhile under this lease."""
+        failures = 0
+        async with self._lease.flight:
+            while not self._lease.lost:
+                events.emit("settle_failed", queue=self._lease.queue, outcomes=len(batch), error=error)
+                await asyncio.sleep(backoff_s(failures))
+                # A job that was delivered to this worker again has left its hands before: the call
+                # whose answer was lost did act, and must not act on the new run.
+                batch = [each for each in batch if self._lease.jobs.get(each[0].id) is each[1]]
+                try:
+                    self._answered(batch, await self._call(batch, lean=lean))
+                except LeaseLost:
+                    break
+                except Exception as again:
+                    error, failures = again, failures + 1
+                    lean = lean or isinstance(again, QueueFull)
+                else:
+                    return
+        self._lost(batch)
+
+    async def _call(self, batch: list[Held], *, lean: bool) -> Settled:
+        settlements = [settlement for settlement, _ in batch]
+        command = self._lease.engine.settle(self._lease.worker, settlements, lean=lean)
+        settled: Settled = await self._run(replace(command, resend=False))
+        return settled
+
+    def _answered(self, batch: list[Held], settled: Settled) -> None:
+        jobs = self._lease.jobs
+        for settlement, held in batch:
+            if jobs.get(settlement.id) is held:
+                del jobs[settlement.id]
+        if settled.refused:
+            events.emit("outcomes_refused", queue=self._lease.queue, ids=settled.refused)
+        self._account.settled([settlement for settlement, _ in batch], settled.refused)
+
+    def _lost(self, batch: list[Held]) -> None:
+        self._account.thrown_away(len(batch))
+        self._lease.lose()
+
+    def _throw_away(self, lease: Lease) -> None:
+        if self._waiting:
+            self._account.thrown_away(len(self._waiting))
+            self._waiting = []
+
+
+def _weight(settlement: Settlement) -> int:
+    match settlement.decision:
+        case Ack(result):
+            return 128 + len(result)
+        case Again(meta=meta):
+            return 128 + len(meta)
+        case Dead(error):
+            return 128 + len(error)
+        case _:
+            return 128

@@ -1,0 +1,211 @@
+"""Where jobs come in and runs end: a claim becomes entries, the end of a run becomes a settlement."""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from homing import events
+from homing.delivery.heart import boot_s
+from homing.delivery.lease import Lease
+from homing.delivery.settler import Run, Settler
+from homing.job import (
+    Ack,
+    Again,
+    Cancelled,
+    Claim,
+    Claimed,
+    Dead,
+    Decision,
+    HandBack,
+    Settlement,
+)
+from homing.meta import Meta
+from homing.policy import Never, Raised, Returned, decide, unknown_task
+from homing.worker.executor import Call
+from homing.worker.table import Entry, Kind, Table
+
+
+class Registered(Protocol):
+    """A task, as far as a worker uses it."""
+
+    name: str
+    queue: str
+    function: Callable[..., Any]
+    kind: Kind
+    timeout_s: float | None
+    retry: Any
+    signature: Any
+    messages: bool
+
+
+#: What each decision is counted as.
+COUNTED: Mapping[type, str] = {
+    Ack: "completed",
+    Again: "retried",
+    Dead: "dead",
+    Cancelled: "cancelled",
+    HandBack: "released",
+}
+_DONE, _BACK = Ack(), HandBack()
+
+
+class Desk:
+    """Decides what each run's end means, hands it to its settler, and keeps count."""
+
+    def __init__(
+        self,
+        tasks: Mapping[str, Registered],
+        table: Table,
+        run: Run,
+        *,
+        patience_ms: int,
+        result_max_bytes: int,
+        stuck: Callable[[Entry], None],
+    ) -> None:
+        self._tasks = tasks
+        self._takers = {task.queue: task for task in tasks.values() if task.messages}
+        self._table = table
+        self._run = run
+        self._patience_ms = patience_ms
+        self._result_max_bytes = result_max_bytes
+        self._stuck = stuck
+        self._settlers: dict[str, Settler] = {}
+        #: What this worker did: claimed, completed, retried, dead, cancelled, released, refused, thrown_away.
+        self.counts: Counter[str] = Counter()
+
+    @property
+    def backlog(self) -> int:
+        """Outcomes the server has not answered to."""
+        return sum(settler.backlog for settler in self._settlers.values())
+
+    # Jobs come in.
+
+    def enlisted(self, lease: Lease) -> None:
+        """A new registration: its outcomes get a settler of their own."""
+        lease.on_lost(self._lost)
+        self._settlers[lease.worker] = Settler(lease, self._run, self)
+        self._table.leases[lease.queue] = lease
+
+    def accept(self, lease: Lease, claim: Claim) -> None:
+        """Put claimed jobs where their kind waits; what nobody here knows goes to another worker."""
+        now_s = boot_s()
+        self.counts["claimed"] += len(claim.jobs)
+        closed = self._table.closed
+        for job in claim.jobs:
+            task = self._task(lease.queue, job)
+            entry = Entry(
+                lease,
+                job,
+                task,
+                "async" if task is None else task.kind,
+                claimed_s=now_s,
+                wait_ms=max(0, claim.now_ms - job.since_ms),
+            )
+            if task is None:
+                lease.jobs[job.id] = entry
+                decision = unknown_task(job, now_ms=claim.now_ms, patience_ms=self._patience_ms)
+                events.emit(
+                    "task_unknown", level=logging.WARNING, queue=lease.queue, job=job.id, task=job.task
+                )
+                self._settle(entry, decision)
+            elif closed or (job.alone and self._table.suspect is not None):
+                lease.jobs[job.id] = entry
+                self.hand_back(entry)
+            else:
+                self._table.put(entry)
+
+    def _task(self, queue: str, job: Claimed) -> Registered | None:
+        return self._tasks.get(job.task) if job.task else self._takers.get(queue)
+
+    def _lost(self, lease: Lease) -> None:
+        dropped = self._table.drop(lease)
+        self._settlers.pop(lease.worker, None)
+        self.counts["dropped"] += dropped
+        running = sum(entry.lease is lease for entry in self._table.running.values())
+        events.emit(
+            "lease_lost",
+            level=logging.WARNING,
+            queue=lease.queue,
+            worker=lease.worker,
+            dropped=dropped,
+            running=running,
+        )
+
+    # Runs begin and end.
+
+    def opened(self, entry: Entry) -> Call:
+        job, task = entry.job, entry.task
+        entry.limit_s = task.timeout_s
+        if job.meta:
+            own_s = Meta.read(job.meta).timeout_s
+            if own_s is not None:
+                entry.limit_s = own_s or None
+        call: Call = (
+            task.signature.decode(job.payload)
+            if job.task
+            else task.signature.message(job.payload, job.fields)
+        )
+        return call
+
+    def returned(self, entry: Entry, value: object) -> None:
+        if value is None:
+            self._settle(entry, _DONE)
+        else:
+            self._settle(entry, self._decide(entry, Returned(value)))
+
+    def raised(self, entry: Entry, error: BaseException) -> None:
+        self._settle(entry, self._decide(entry, Raised(error)))
+
+    def decided(self, entry: Entry, decision: Decision) -> None:
+        self._settle(entry, decision)
+
+    def interrupted(self, entry: Entry) -> None:
+        self._settle(entry, _BACK)
+
+    def stuck(self, entry: Entry) -> None:
+        self._stuck(entry)
+
+    def hand_back(self, entry: Entry) -> None:
+        """Give an unstarted job back, uncharged."""
+        self._table.ended(entry)
+        self._settle(entry, _BACK)
+
+    def _decide(self, entry: Entry, end: Returned | Raised) -> Decision:
+        policy = entry.task.retry or Never()
+        return decide(entry.job, end, policy, result_max_bytes=self._result_max_bytes)
+
+    def _settle(self, entry: Entry, decision: Decision) -> None:
+        self._table.ended(entry)
+        settler = self._settlers.get(entry.lease.worker)
+        if settler is None:  # its lease was lost: nothing that is said of it counts any more
+            self.thrown_away(1)
+            return
+        run_ms = int((time.monotonic() - entry.started_s) * 1_000) if entry.slot >= 0 else 0
+        settler.add(Settlement(entry.job.id, entry.job.ref, decision, entry.wait_ms, run_ms), entry)
+
+    # What became of outcomes.
+
+    def settled(self, settlements: list[Settlement], refused: list[str]) -> None:
+        counts = self.counts
+        gone = set(refused)
+        for settlement in settlements:
+            if settlement.id in gone:
+                counts["refused"] += 1
+            else:
+                counts[COUNTED[type(settlement.decision)]] += 1
+        self._table.wake()
+
+    def thrown_away(self, count: int) -> None:
+        self.counts["thrown_away"] += count
+
+    async def drained(self) -> None:
+        """Wait until every outcome is answered, or its lease is lost."""
+        for settler in list(self._settlers.values()):
+            await settler.drained()
+
+    def abandon(self) -> None:
+        """Stop telling the server: the process ends."""
+        for settler in self._settlers.values():
+            settler.abandon()

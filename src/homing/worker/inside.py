@@ -1,0 +1,121 @@
+"""A worker inside a program: `async with app.worker() as worker: await worker.join()`."""
+
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any, Self
+
+from homing import limits
+from homing.client import Client
+from homing.delivery.ticker import Ticker
+from homing.errors import SettingsError
+from homing.keys import check_queue
+from homing.worker.runner import Ending, Program, Runner
+
+
+class InsideWorker:
+    """Works in the running event loop; a thread with a connection of its own keeps its leases.
+
+    `queues`: all that the app declares, without it. `concurrency` counts async jobs, `threads` sync
+    ones, `isolates` processes of isolated tasks. With `burst` it ends when nothing is left. Leaving
+    the `async with` drains it: what runs may end within `grace` seconds, then it is handed back.
+    A handler that holds the GIL for longer than the lease loses it: such tasks belong in a process
+    of their own, or under the worker command.
+    """
+
+    def __init__(
+        self,
+        app: Program,
+        *,
+        queues: Sequence[str] | str | None = None,
+        concurrency: int | None = None,
+        threads: int | None = None,
+        isolates: int | None = None,
+        burst: bool = False,
+        grace: float | None = None,
+        label: str | None = None,
+    ) -> None:
+        self._app = app
+        self._queues = _queues(app, queues)
+        self._options: dict[str, Any] = {
+            "concurrency": _count(concurrency, "concurrency"),
+            "threads": _count(threads, "threads"),
+            "isolates": _count(isolates, "isolates"),
+            "burst": burst,
+            "grace": None if grace is None else limits.seconds(grace, "grace"),
+            "label": label,
+        }
+        self._runner: Runner | None = None
+        self._ticker: Ticker | None = None
+
+    @property
+    def counts(self) -> Counter[str]:
+        """What it did so far: claimed, completed, retried, dead, cancelled, released …"""
+        return Counter() if self._runner is None else self._runner.counts
+
+    async def start(self) -> None:
+        """Register and begin. Raises WrongEngine, ServerAuth and the like; an outage is waited out."""
+        if self._runner is not None:
+            raise RuntimeError("this worker was started before: make a new one with app.worker()")
+        settings = self._app.settings
+        client = Client(self._app.target(), deadline=settings.deadline)
+        self._ticker = ticker = Ticker(client, prefix=settings.prefix)
+        self._runner = Runner(
+            self._app, queues=self._queues, heart=ticker, yields=True, replaces=True, **self._options
+        )
+        try:
+            await self._runner.start()
+        except BaseException:
+            ticker.close()
+            raise
+
+    async def join(self) -> Ending:
+        """Wait until it has ended: by burst, or because somebody called `stop` or `interrupt`."""
+        return await self._started().wait()
+
+    async def run(self) -> Ending:
+        """Start, work until it has ended, and leave; cancelled, it hands back what runs."""
+        async with self:
+            return await self.join()
+
+    async def stop(self) -> Ending:
+        """Take nothing more, let what runs end, and leave."""
+        return await self._started().drain()
+
+    async def interrupt(self) -> Ending:
+        """Cancel what runs and hand it back, without charging an attempt, and leave."""
+        return await self._started().interrupt()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None or isinstance(error, Exception):
+                await self.stop()
+            else:  # cancelled, or the program ends: nobody waits for handlers any more
+                await self.interrupt()
+        finally:
+            if self._ticker is not None:
+                self._ticker.close()
+
+    def _started(self) -> Runner:
+        if self._runner is None:
+            raise RuntimeError("this worker was not started: use `async with app.worker() as worker`")
+        return self._runner
+
+
+def _count(value: int | None, name: str) -> int | None:
+    return None if value is None else limits.whole(value, name, minimum=1, maximum=10_000)
+
+
+def _queues(app: Program, queues: Sequence[str] | str | None) -> list[str]:
+    if isinstance(queues, str):
+        queues = [queues]
+    chosen = list(dict.fromkeys(map(check_queue, app.queues if queues is None else queues)))
+    if not chosen:
+        raise SettingsError("there is no queue to work on: declare a task, or name queues=[...]")
+    return chosen

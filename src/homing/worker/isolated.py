@@ -1,0 +1,124 @@
+"""The process of isolated tasks: `python -m homing.worker.isolated FD` runs one job at a time.
+
+Orders come in and answers go out over the inherited socket FD. It dies with its worker: by the end
+of that socket, and on Linux by PR_SET_PDEATHSIG too.
+"""
+
+import asyncio
+import contextlib
+import importlib
+import inspect
+import os
+import queue
+import runpy
+import signal
+import socket
+import sys
+import threading
+from contextvars import copy_context
+from typing import Any
+
+from homing.current import CURRENT, CurrentJob, Tenure
+from homing.errors import UnknownTask
+from homing.meta import Meta
+from homing.policy import Never, Raised, Returned, decide
+from homing.worker.frames import HEAD, Answer, Order, frame, read_order
+from homing.worker.stepping import refuse_generator
+
+_PR_SET_PDEATHSIG = 1
+#: A program's own file runs under this name here, so that its `if __name__ == "__main__"` does not.
+MAIN = "__homing_main__"
+
+
+def main(fd: int) -> None:
+    parent = os.getppid()
+    _die_with_parent()
+    if os.getppid() != parent:
+        os._exit(1)
+    os.set_inheritable(fd, False)
+    pipe = socket.socket(fileno=fd)
+    orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+    threading.Thread(target=_receive, args=(pipe, orders), daemon=True).start()
+    while True:
+        answer = frame(Answer.of(run(orders.get())))
+        try:
+            pipe.sendall(answer)
+        except OSError:  # the worker is gone, and has no use for it
+            return
+
+
+def run(order: Order) -> Any:
+    """Run one job to its decision. Never raises but for what ends this process."""
+    retry: Any = Never()
+    try:
+        task = find(order)
+        retry = getattr(task, "retry", None) or Never()
+        value = _call(order, task)
+        end: Returned | Raised = Returned(value)
+    except BaseException as error:  # the border to user code
+        end = Raised(error)
+    return decide(order.job, end, retry, result_max_bytes=order.result_max_bytes)
+
+
+def find(order: Order) -> Any:
+    """The task an order names, as its module has it. Raises UnknownTask when it has not."""
+    sys.path[:] = order.path + [each for each in sys.path if each not in order.path]
+    if order.main:
+        if MAIN not in sys.modules:
+            sys.modules[MAIN] = module = type(sys)(MAIN)
+            module.__dict__.update(runpy.run_path(order.main, run_name=MAIN))
+        found: Any = sys.modules[MAIN]
+    else:
+        found = importlib.import_module(order.module)
+    for name in order.qualname.split("."):
+        found = getattr(found, name, None)
+    if not hasattr(found, "signature"):
+        raise UnknownTask(
+            f"{order.module}.{order.qualname} is no task after importing its module: an isolated task "
+            "must be defined at the top of a module that can be imported"
+        )
+    return found
+
+
+def _call(order: Order, task: Any) -> object:
+    job = order.job
+    Meta.read(job.meta)
+    signature = task.signature
+    args, kwargs = signature.decode(job.payload) if job.task else signature.message(job.payload, job.fields)
+    context = copy_context()
+    current = CurrentJob(
+        Tenure(order.queue, order.worker),
+        job.id,
+        job.task,
+        token=job.token,
+        attempt=job.attempt + 1,
+        meta=job.meta,
+    )
+    context.run(CURRENT.set, current)
+    value = context.run(task.function, *args, **kwargs)
+    if inspect.iscoroutine(value):
+        value = context.run(asyncio.run, value)
+    refuse_generator(value)
+    return value
+
+
+def _receive(pipe: socket.socket, orders: "queue.SimpleQueue[Order]") -> None:
+    """Take orders; when the worker is gone, end this process with all it started."""
+    reader = pipe.makefile("rb")
+    while len(head := reader.read(HEAD)) == HEAD:
+        body = reader.read(int.from_bytes(head, "big"))
+        orders.put(read_order(body))
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)
+
+
+def _die_with_parent() -> None:
+    if sys.platform == "linux":
+        import ctypes
+
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
