@@ -30,7 +30,8 @@ from homing.errors import (
 )
 from homing.target import Address
 
-_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "UNEXPECTED_EOF_WHILE_READING")
+_NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE")
+_HANGS_UP = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 #: The first pause before a command is sent again, and the longest.
 PAUSE_S, PAUSE_MAX_S = 0.02, 0.5
 FLOOR = "Redis 6.2 or Valkey 7.2"
@@ -101,9 +102,10 @@ def undialled(error: BaseException, where: Address) -> Broken | ServerError:
     cause: BaseException | None = error
     reason = error
     while cause is not None:
-        if isinstance(cause, ssl.SSLError):
-            hint = "is it a TLS port?" if cause.reason in _NO_TLS else "see the ssl_ options of the URL"
-            return ServerError(f"no TLS with {where}: {cause.reason or cause}; {hint}")
+        if isinstance(cause, ssl.SSLError) and not isinstance(cause, _HANGS_UP):
+            why = getattr(cause, "reason", None) or str(cause)
+            hint = "is it a TLS port?" if why in _NO_TLS else "see the ssl_ options of the URL"
+            return ServerError(f"no TLS with {where}: {why}; {hint}")
         reason = cause if isinstance(cause, OSError) else reason
         cause = cause.__cause__ or cause.__context__
     return Broken(reason_of(reason), sent=False)
