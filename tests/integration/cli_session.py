@@ -1,7 +1,9 @@
 """Runs the real `homing` command as a user would, and prepares queues for it to look at."""
 
+import contextlib
 import json
 import os
+import pty
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -41,7 +43,13 @@ class Shell:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("HOMING_") and k != "REDIS_URL"}
         return clean | ({"HOMING_URL": self.url} if self.url else {}) | dict(more or {})
 
-    def homing(self, *arguments: str, stdin: str = "", more: Mapping[str, str] | None = None) -> Said:
+    def homing(
+        self,
+        *arguments: str,
+        stdin: str = "",
+        more: Mapping[str, str] | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> Said:
         done = subprocess.run(
             [sys.executable, "-m", "homing.cli.main", *arguments],
             cwd=self.folder,
@@ -49,10 +57,49 @@ class Shell:
             input=stdin,
             capture_output=True,
             text=True,
-            timeout=PATIENCE_S,
+            timeout=patience_s,
             check=False,
         )
         return Said(done.returncode, done.stdout, done.stderr)
+
+    def on_a_terminal(self, *arguments: str, more: Mapping[str, str] | None = None) -> str:
+        """What the command prints when its stdout is a terminal."""
+        reader, writer = pty.openpty()
+        with subprocess.Popen(
+            [sys.executable, "-m", "homing.cli.main", *arguments],
+            cwd=self.folder,
+            env=self.environment({"COLUMNS": "160", **(more or {})}),
+            stdin=subprocess.DEVNULL,
+            stdout=writer,
+        ):
+            os.close(writer)
+            printed = b""
+            with (
+                contextlib.suppress(OSError),
+                os.fdopen(reader, "rb", buffering=0) as terminal,
+            ):  # EIO ends it
+                while chunk := terminal.read(65_536):
+                    printed += chunk
+        return printed.decode()
+
+    def piped(self, *arguments: str, into: str) -> Said:
+        """The command's exit code and errors, and what the program it is piped into prints."""
+        command = [sys.executable, "-m", "homing.cli.main", *arguments]
+        with (
+            subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=self.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            ) as homing,
+            subprocess.Popen(into.split(), stdin=homing.stdout, stdout=subprocess.PIPE) as reader,
+        ):
+            assert homing.stdout
+            homing.stdout.close()
+            out, _ = reader.communicate(timeout=PATIENCE_S)
+            _, err = homing.communicate(timeout=PATIENCE_S)
+        return Said(homing.returncode, out.decode(), err.decode())
 
 
 def bury(app: App, queue: Queue, *, type_: str, message: str, attempt: int = 3) -> str:

@@ -7,6 +7,7 @@ from statistics import median
 from time import perf_counter
 
 import pytest
+import redis
 
 from homing import App
 from homing.ids import new_id
@@ -274,3 +275,36 @@ def test_dead_purge_asks_then_deletes(shell: Shell, app: App, queue: Queue) -> N
     assert shell.homing("dead", "purge", queue.name).code == 2
     assert shell.homing("dead", "purge", queue.name, "--yes").code == 0
     assert (queue.counts().waiting, queue.counts().dead) == (2, 0)
+
+
+def test_a_queue_with_a_key_of_a_wrong_type_does_not_hide_the_others(
+    shell: Shell, app: App, queue: Queue
+) -> None:
+    broken = filled(app, f"cli-{new_id()}", "lists", waiting=1)
+    client = redis.from_url(shell.url or "")
+    client.delete(broken.keys("scheduled"))
+    client.set(broken.keys("scheduled"), "not a sorted set")
+    said = shell.homing("queues")
+    lines = {line.split()[0]: line for line in said.out.splitlines()}
+    assert said.code == 0
+    assert lines[queue.name].split()[2] == "3"
+    assert "another type" in lines[broken.name]
+    [row] = [row for row in shell.homing("queues", "--json").json if row["queue"] == broken.name]
+    assert "another type" in row["error"]
+    client.delete(broken.keys("scheduled"))
+
+
+def test_on_a_terminal_tables_are_drawn_and_no_color_keeps_them_plain(shell: Shell, queue: Queue) -> None:
+    drawn = shell.on_a_terminal("queues", more={"TERM": "xterm-256color"})
+    assert "\x1b[1m" in drawn
+    assert "─" in drawn
+    plain = shell.on_a_terminal("queues", more={"NO_COLOR": "1"})
+    assert "\x1b" not in plain
+    assert queue.name in plain
+    assert queue.name in drawn
+
+
+def test_a_reader_that_goes_away_is_no_error(shell: Shell, queue: Queue) -> None:
+    queue.put_many("x" * 1_000 for _ in range(500))
+    said = shell.piped("jobs", queue.name, "--limit", "1000", "--json", into="head -n 1")
+    assert (said.code, said.out, said.err) == (0, "[\n", "")

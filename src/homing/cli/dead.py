@@ -1,5 +1,8 @@
 """`homing dead list|replay|purge`: the dead letters of a queue."""
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
 import click
 
 from homing.cli.output import print_json, print_table, when
@@ -7,6 +10,9 @@ from homing.cli.queue import confirm, delete
 from homing.cli.records import error_of, json_record, pages
 from homing.cli.server import Administration, json_option, reach, server_options
 from homing.errors import JobNotFound
+
+if TYPE_CHECKING:
+    from homing.engines.engine import Engine
 
 #: Jobs replayed in one round trip.
 BATCH = 500
@@ -88,11 +94,12 @@ def purge(queue: str, yes: bool, url: str | None, folder: str | None, prefix: st
     click.echo(f"Deleted {deleted:,} dead jobs of queue {queue}.")
 
 
-def _replay(server: Administration, queue: str, ids: tuple[str, ...]) -> int:
-    replayed = server.client.run(server.engine(queue).replay(ids))
+def _replay(server: Administration, queue: str, ids: Sequence[str]) -> int:
+    replayed = _in_batches(server, server.engine(queue), ids)
     if missing := [job_id for job_id in ids if job_id not in replayed]:
         raise JobNotFound(
-            f"{len(replayed)} of {len(ids)} jobs are waiting again; queue {queue!r} has no dead job {', '.join(missing)}"
+            f"{len(replayed)} of {len(ids)} jobs are waiting again; "
+            f"queue {queue!r} has no dead job {', '.join(missing)}"
         )
     return len(replayed)
 
@@ -104,6 +111,10 @@ def _replay_all(server: Administration, queue: str) -> int:
     engine = server.engine(queue)
     number = server.client.run(engine.counts()).dead
     ids = [job.id for job in pages(server, engine, State.DEAD, number)] if number else []
-    return sum(
-        len(server.client.run(engine.replay(ids[at : at + BATCH]))) for at in range(0, len(ids), BATCH)
-    )
+    return len(_in_batches(server, engine, ids))
+
+
+def _in_batches(server: Administration, engine: "Engine", ids: Sequence[str]) -> set[str]:
+    """The ids that were dead."""
+    batches = (ids[at : at + BATCH] for at in range(0, len(ids), BATCH))
+    return {job_id for batch in batches for job_id in server.client.run(engine.replay(batch))}

@@ -1,9 +1,16 @@
 """`homing queues`: all queues and how many jobs are where."""
 
+import dataclasses
+from typing import TYPE_CHECKING
+
 import click
 
 from homing.cli.output import Cell, print_json, print_table
 from homing.cli.server import json_option, reach, server_options
+from homing.errors import HomingError
+
+if TYPE_CHECKING:
+    from homing.job import Counts
 
 COLUMNS = ("waiting", "scheduled", "active", "dead", "workers")
 
@@ -16,17 +23,27 @@ def command(url: str | None, folder: str | None, prefix: str | None, as_json: bo
 
     Example: homing queues --json
     """
-    import dataclasses
-
     with reach(url, folder, prefix) as server:
         engines = server.engines(server.queues())
-        counts = server.run_all([engine.counts() for engine in engines.values()])
+        answers = server.client.run_many([engine.counts() for engine in engines.values()]) if engines else []
+    found = list(zip(engines.items(), answers, strict=True))
     if as_json:
-        rows = zip(engines.items(), counts, strict=True)
-        print_json([{"queue": n, "engine": e.name, **dataclasses.asdict(c)} for (n, e), c in rows])
+        print_json(
+            [{"queue": name, "engine": engine.name, **_fields(answer)} for (name, engine), answer in found]
+        )
         return
-    table: list[list[Cell]] = []
-    for (name, engine), count in zip(engines.items(), counts, strict=True):
-        state = "paused" if count.paused else ""
-        table.append([name, engine.name, *(getattr(count, column) for column in COLUMNS), state])
-    print_table(("queue", "engine", *COLUMNS, "state"), table, empty="There are no queues yet.")
+    rows = [(name, engine.name, *_cells(answer)) for (name, engine), answer in found]
+    print_table(("queue", "engine", *COLUMNS, "state"), rows, empty="There are no queues yet.", columns=200)
+
+
+def _fields(answer: "Counts | HomingError") -> dict[str, object]:
+    if isinstance(answer, HomingError):
+        return {"error": str(answer)}
+    return dataclasses.asdict(answer)
+
+
+def _cells(answer: "Counts | HomingError") -> list[Cell]:
+    """The counts; of a queue that cannot be looked at the reason, so that the others are still seen."""
+    if isinstance(answer, HomingError):
+        return [*(None for _ in COLUMNS), str(answer)]
+    return [*(getattr(answer, column) for column in COLUMNS), "paused" if answer.paused else ""]
