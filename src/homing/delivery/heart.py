@@ -3,13 +3,15 @@
 import time
 from typing import Protocol
 
+_CLOCK: int = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
+
 
 def boot_s() -> float:
     """Seconds on the clock that leases are compared with: it goes on while the machine sleeps.
 
     CLOCK_BOOTTIME on Linux; elsewhere CLOCK_MONOTONIC, which on macOS stands still in sleep.
     """
-    return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
+    return time.clock_gettime(_CLOCK)
 
 
 class Heart(Protocol):

@@ -1,8 +1,10 @@
 """One registration of a worker on one queue: its right to the jobs it holds, until it is lost."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
+from homing.command import Command
 from homing.current import Tenure
 from homing.delivery.heart import Heart, boot_s
 from homing.engines.engine import Engine
@@ -62,13 +64,13 @@ class Lease(Tenure):
         self.look()
         return not self.lost and boot_s() < self.end_s
 
-    async def ask(self, run: Callable[..., object]) -> None:
+    async def ask(self, run: Callable[[Command[Any]], Awaitable[Any]]) -> None:
         """Renew it by a tick of our own: the answer is newer than what the heart knows.
 
         Raises HomingError when there is no answer.
         """
         sent_s = boot_s()
-        ticked = await run(self.engine.tick([self.worker]))  # type: ignore[misc]
+        ticked = await run(self.engine.tick([self.worker]))
         if self.worker in ticked.lost:
             self.lose()
         else:

@@ -7,7 +7,7 @@ run goes to the Desk.
 import asyncio
 import inspect
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Protocol
 
@@ -59,11 +59,15 @@ class Isolates(Protocol):
 class Executor:
     """Starts what the table has for free slots, and tells the desk how each run ended."""
 
-    def __init__(self, table: Table, heart: Heart, desk: Desk, isolates: Isolates) -> None:
+    def __init__(
+        self, table: Table, heart: Heart, desk: Desk, isolates: Isolates, ending: Callable[[], bool]
+    ) -> None:
         self._table = table
         self._heart = heart
         self._desk = desk
         self._isolates = isolates
+        #: Whether the whole program is being cancelled, not one handler by its own code.
+        self._program_ends = ending
         self._loop = asyncio.get_running_loop()
         self._threads = Threads(self._loop)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -165,7 +169,7 @@ class Executor:
             return
         if error is None:
             self._desk.returned(entry, value)
-        elif entry.interrupted:
+        elif entry.interrupted or (isinstance(error, asyncio.CancelledError) and self._program_ends()):
             self._desk.interrupted(entry)
         elif entry.overdue:
             self._desk.raised(entry, time_limit(entry, error))

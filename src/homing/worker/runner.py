@@ -20,8 +20,7 @@ from homing.command import Command
 from homing.delivery.claimer import BLOCK_MAX_S, Claimer, Post
 from homing.delivery.heart import Heart, boot_s
 from homing.delivery.lease import Lease
-from homing.delivery.settler import backoff_s
-from homing.errors import HomingError, ServerLoading, ServerReadOnly, ServerUnreachable
+from homing.errors import ServerLoading, ServerReadOnly, ServerUnreachable
 from homing.job import Claim
 from homing.settings import Settings
 from homing.target import Target
@@ -29,6 +28,7 @@ from homing.worker.alarm import time_limit
 from homing.worker.desk import Desk
 from homing.worker.executor import Executor
 from homing.worker.isolates import Isolates
+from homing.worker.leases import Keeper, leave, nothing_left
 from homing.worker.sizes import kinds, slots
 from homing.worker.table import Entry, Table
 
@@ -116,7 +116,6 @@ class Runner:
         self._claimers: list[Claimer] = []
         self._wires: dict[int, AsyncClient] = {}
         self._background: set[asyncio.Task[Any]] = set()
-        self._asking: set[str] = set()
         self._stuck: list[Entry] = []
         self._give_up_s: float | None = None  # boot_s() time at which running jobs are given up
         self._ending: Ending | None = None
@@ -136,7 +135,10 @@ class Runner:
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self._client = self._connect()
-        self._executor = Executor(self._table, self._heart, self._desk, self._isolates)
+        self._executor = Executor(
+            self._table, self._heart, self._desk, self._isolates, lambda: self._watching.cancelling() > 0
+        )
+        self._keeper = Keeper(self._run, self._executor.dispatch)
         groups = [[queue] for queue in self.queues] if self._app.target().kind == "cluster" else [self.queues]
         for index, group in enumerate(groups):
             self._wires[index] = self._connect()
@@ -238,23 +240,16 @@ class Runner:
     async def _leave(self) -> None:
         """Give back whatever is still held, uncharged, and be no member any more."""
         for lease in [post.lease for claimer in self._claimers for post in claimer.posts]:
-            if lease is None or lease.lost:
-                continue
-            try:
-                more = True
-                while more:
-                    command = lease.engine.reclaim(lease.worker, reason="left")
-                    more = (await self._run(command)).more
-            except HomingError as error:
-                # Its lease lapses, then others take what it held.
-                events.emit("leave_failed", level=logging.WARNING, queue=lease.queue, error=error)
-            self._heart.leave(lease.queue, lease.worker)
+            if lease is not None and not lease.lost:
+                await leave(lease, self._run)
+                self._heart.leave(lease.queue, lease.worker)
 
     async def _close(self) -> None:
         self._executor.close()
         for task in list(self._background):
             if task is not asyncio.current_task():
                 task.cancel()
+        self._keeper.close()
         await self._isolates.close()
         for client in [self._client, *self._wires.values()]:
             await client.aclose()
@@ -263,22 +258,21 @@ class Runner:
 
     async def _watch(self) -> None:
         started_s = boot_s()
-        while True:
-            await asyncio.sleep(BURST_S if self._burst else LOOK_S)
-            try:
-                self._look()
-                over = self._burst and self._ending is None and await self._nothing_left()
-                if over or (self._table.solo and self._no_suspect(started_s)):
-                    self._end(Ending.DONE)
-            except Exception as error:  # a mistake of ours must not stop the watch
-                events.emit("watch_failed", level=logging.ERROR, error=error)
+        try:
+            while True:
+                await asyncio.sleep(BURST_S if self._burst else LOOK_S)
+                try:
+                    await self._look(started_s)
+                except Exception as error:  # a mistake of ours must not stop the watch
+                    events.emit("watch_failed", level=logging.ERROR, error=error)
+        except asyncio.CancelledError:
+            if self._ending is None:  # the program is being cancelled, with all its tasks
+                self._end(Ending.INTERRUPTED)
+            raise
 
-    def _look(self) -> None:
+    async def _look(self, started_s: float) -> None:
         self._executor.pulse()
-        for lease in list(self._table.leases.values()):
-            if not lease.lost and not lease.good() and lease.worker not in self._asking:
-                self._asking.add(lease.worker)
-                self._spawn(self._ask(lease))
+        self._keeper.doubt(self._table.leases.values())
         if self._ending is not None:
             return
         before_s = boot_s() - BUFFER_S
@@ -289,52 +283,25 @@ class Runner:
         if self._yields:
             waiting = [queue for queue in self.queues if self._heart.alone(queue) > 0]
             self._table.reserved = waiting[0] if waiting else None
-        for claimer in self._claimers:
+        for index, claimer in enumerate(self._claimers):
             for post in claimer.stuck():
                 events.emit("claimer_stuck", level=logging.ERROR, queue=post.queue)
-                self._spawn(self._rebuild(claimer))
+                self._spawn(self._rebuild(index))
+        over = self._burst and await self._nothing_left()
+        if (over or (self._table.solo and self._no_suspect(started_s))) and self._ending is None:
+            self._end(Ending.DONE)
 
-    async def _ask(self, lease: Lease) -> None:
-        """Its end has passed without a good tick: nothing of it starts before the server was asked."""
-        failures = 0
-        try:
-            while not lease.lost and not lease.good():
-                try:
-                    await lease.ask(self._run)
-                except HomingError as error:
-                    failures += 1
-                    events.emit("lease_in_doubt", level=logging.WARNING, queue=lease.queue, error=error)
-                    await asyncio.sleep(backoff_s(failures))
-        finally:
-            self._asking.discard(lease.worker)
-        self._executor.dispatch()
-
-    async def _rebuild(self, claimer: Claimer) -> None:
+    async def _rebuild(self, index: int) -> None:
         """Replace a connection that gives nothing although jobs wait."""
-        index = self._claimers.index(claimer)
         old, self._wires[index] = self._wires[index], self._connect()
-        claimer.unblock()
+        self._claimers[index].unblock()
         await old.aclose()
 
     async def _nothing_left(self) -> bool:
-        """Whether no job waits, is scheduled or runs in any of the queues, here or elsewhere.
-
-        What a paused queue keeps does not count: nobody may have it.
-        """
         leases = list(self._table.leases.values())
         if self._table.held or self._desk.backlog or len(leases) < len(self.queues):
             return False
-        try:
-            counts = await self._client.run_many([lease.engine.counts() for lease in leases])
-        except HomingError as error:
-            events.emit("counts_failed", level=logging.WARNING, error=error)
-            return False
-        return not self._table.held and not any(
-            isinstance(each, HomingError)
-            or each.active
-            or (not each.paused and (each.waiting or each.scheduled))
-            for each in counts
-        )
+        return await nothing_left(self._client, leases) and not self._table.held
 
     def _no_suspect(self, started_s: float) -> bool:
         quiet = not self._table.held and not any(self._heart.alone(queue) for queue in self.queues)

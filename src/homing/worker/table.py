@@ -122,7 +122,7 @@ class Table:
         self._kinds = {queue: set(found) for queue, found in kinds.items()}
         self._backlog = backlog
         self._crowded: dict[str, tuple[Kind, float]] = {}
-        self._waiter: asyncio.Future[None] | None = None
+        self._waiters: set[asyncio.Future[None]] = set()
         self.leases: dict[str, Lease] = {}  # queue -> its registration now
         #: A job that runs with nothing else here, and has not ended.
         self.suspect: Entry | None = None
@@ -170,22 +170,24 @@ class Table:
         return max(0, spare + extra) if spare > 0 or spare + extra >= (extra + 1) // 2 > 0 else 0
 
     async def changed(self, timeout_s: float) -> None:
-        """Wait until a job ended or left its buffer, at most so long."""
+        """Wait until a job ended or a buffer is half empty, at most so long."""
         loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
+        waiter = loop.create_future()
+        self._waiters.add(waiter)
         for bench in self.benches.values():
             bench.wake_at = len(bench.buffer) // 2 if bench.buffer else -1
         alarm = loop.call_later(timeout_s, self.wake)
         try:
-            await self._waiter
+            await waiter
         finally:
             alarm.cancel()
-            self._waiter = None
+            self._waiters.discard(waiter)
 
     def wake(self) -> None:
         """There may be more room."""
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        for waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_result(None)
 
     def put(self, entry: Entry) -> None:
         """A claimed job, at the end of its buffer; its lease knows it from now on."""
