@@ -46,13 +46,12 @@ class Annotation:
 
 
 def annotations_of(function: Callable[..., Any], signature: inspect.Signature) -> dict[str, Annotation]:
-    """The annotation of each parameter by its name, and of `return`; one that cannot be read checks nothing."""
+    """The annotation of each parameter by its name; one that cannot be read checks nothing."""
     names = getattr(inspect.unwrap(function), "__globals__", {})
-    found = {
+    return {
         name: Annotation(_optional(_resolved(one.annotation, names), one.default))
         for name, one in signature.parameters.items()
     }
-    return {**found, "return": Annotation(_resolved(signature.return_annotation, names))}
 
 
 def _resolved(annotation: Any, names: dict[str, Any]) -> Any:

@@ -91,10 +91,9 @@ def unknown_task(job: Claimed, *, now_ms: int, patience_ms: int, random: Random 
     since_ms = now_ms if meta.unknown_since_ms is None else meta.unknown_since_ms
     waited_ms = max(0, now_ms - since_ms)
     if waited_ms >= patience_ms:
-        error = UnknownTask(
-            f"no task named {job.task!r:.200} is registered in the workers of this queue: "
-            "start one that has it and replay the job, or mend the name"
-        )
+        missing = f"no task named {job.task!r:.200} is registered" if job.task else "no task takes messages"
+        remedy = "start one that has it" if job.task else "start one with a task of messages=True"
+        error = UnknownTask(f"{missing} in the workers of this queue: {remedy}, and replay the job")
         return _dead(error, job.attempt, meta, f"no worker knew its task for {waited_ms / 1000:g} s")
     # Waiting as long as it has waited doubles the delay each time; the jitter spreads a whole batch.
     delay_ms = min(max(waited_ms, _UNKNOWN_MIN_MS), _UNKNOWN_MAX_MS) * (0.5 + random() / 2)

@@ -136,13 +136,6 @@ class Signature:
             raise DecodeError(f"the message for {self.name}() is not JSON: {error}") from error
         return self._read(args, kwargs)
 
-    def result(self, stored: bytes) -> Any:
-        """A stored result as the annotated return type, or as plain JSON when it is not of that type."""
-        try:
-            return self._annotations["return"].decode(stored) if stored else None
-        except Misfit:
-            return codec.decode(stored)
-
     def _read(
         self,
         args: Sequence[Any],

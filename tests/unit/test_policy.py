@@ -156,6 +156,12 @@ def test_a_task_nobody_here_knows_is_passed_on_uncharged_and_buried_after_its_ti
     assert decision.attempt == 2
 
 
+def test_a_message_that_nobody_takes_is_told_what_is_missing() -> None:
+    message = Claimed("a1", b"0", "", b"{}", 0, b"", since_ms=0)
+    record = told(unknown_task(message, now_ms=5, patience_ms=0))
+    assert record["message"].startswith("no task takes messages in the workers of this queue: ")
+
+
 def test_without_patience_an_unknown_task_is_buried_at_once() -> None:
     assert isinstance(unknown_task(claimed(), now_ms=5, patience_ms=0), Dead)
 

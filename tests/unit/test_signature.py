@@ -311,13 +311,6 @@ def test_a_plain_field_that_says_nothing_fitting_is_a_decode_error(kind: Any, te
         one(kind).message(b"", {"value": text})
 
 
-def test_a_result_is_read_as_the_annotated_type() -> None:
-    signature = Signature(resize)
-    assert signature.result(codec.encode_result([uuid.UUID(int=7)])) == [uuid.UUID(int=7)]
-    assert signature.result(b'"something else"') == "something else"
-    assert signature.result(b"") is None
-
-
 def generator():  # type: ignore[no-untyped-def]
     yield 1
 
