@@ -118,7 +118,7 @@ def difference(sent: object, arrived: object, path: str) -> None:
     match sent, arrived:
         case float(), None:
             raise EncodeError(f"{path}: JSON has no {sent}; send None, or a text")
-        case (list() | tuple()), (list() | tuple()) if len(sent) == len(arrived):
+        case ((list() | tuple()), (list() | tuple())) if len(sent) == len(arrived):
             for i, (one, other) in enumerate(zip(sent, arrived, strict=True)):
                 difference(one, other, _index(path, i))
         case dict(), dict():
@@ -248,21 +248,21 @@ def _shown(value: object) -> str:
 # Errors, as plain data.
 
 
-def encode_error(
-    error: BaseException, *, reason: str = "", attempts: Sequence[object] = ()
-) -> bytes:
+def encode_error(error: BaseException, *, reason: str = "", attempts: Sequence[object] = ()) -> bytes:
     """What a dead job keeps of its last error: JSON {type, message, traceback, reason, attempts}.
 
     Never raises, whatever the exception's own methods do; the message is cut at 10 KB, the traceback
     at 32 KB. Nobody ever makes an exception of it again: it is read by people.
     """
-    return _ENCODER.encode({
-        "type": type_name(error),
-        "message": safe_message(error, MESSAGE_MAX_BYTES),
-        "traceback": _traceback(error),
-        "reason": _cut(reason, MESSAGE_MAX_BYTES),
-        "attempts": list(attempts),
-    })
+    return _ENCODER.encode(
+        {
+            "type": type_name(error),
+            "message": safe_message(error, MESSAGE_MAX_BYTES),
+            "traceback": _traceback(error),
+            "reason": _cut(reason, MESSAGE_MAX_BYTES),
+            "attempts": list(attempts),
+        }
+    )
 
 
 def type_name(error: BaseException) -> str:

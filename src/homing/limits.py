@@ -49,7 +49,9 @@ def priority(value: object, name: str = "priority") -> int:
 def when(value: object, name: str = "at") -> int:
     """A point in time as milliseconds since the epoch, from a datetime that knows its zone."""
     if not isinstance(value, datetime):
-        raise WrongKind(f"{name} must be a datetime with a tzinfo, not {type(value).__name__} {_shown(value)}")
+        raise WrongKind(
+            f"{name} must be a datetime with a tzinfo, not {type(value).__name__} {_shown(value)}"
+        )
     if value.utcoffset() is None:
         raise WrongKind(
             f"{name} has no tzinfo, so it names no moment: write datetime(..., tzinfo=UTC) "

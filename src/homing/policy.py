@@ -114,7 +114,9 @@ def _as_told(outcome: Outcome, attempt: int, meta: Meta, policy: Policy, random:
             return Cancelled(reason)
         case Bury(reason=reason):
             return _dead(outcome, attempt, meta, str(reason) or "its handler buried it")
-    return _dead(outcome, attempt, meta, f"{codec.type_name(outcome)} is no outcome: Retry, Bury and Cancel are")
+    return _dead(
+        outcome, attempt, meta, f"{codec.type_name(outcome)} is no outcome: Retry, Bury and Cancel are"
+    )
 
 
 def _by_policy(error: BaseException, attempt: int, meta: Meta, policy: Policy, random: Random) -> Decision:

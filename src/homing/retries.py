@@ -157,7 +157,12 @@ def as_policy(value: object) -> Policy:
     )
 
 
-_BY_NAME: dict[str, Callable[..., Policy]] = {"backoff": Backoff, "fixed": Fixed, "linear": Linear, "delays": Delays}
+_BY_NAME: dict[str, Callable[..., Policy]] = {
+    "backoff": Backoff,
+    "fixed": Fixed,
+    "linear": Linear,
+    "delays": Delays,
+}
 
 
 def dump(policy: Policy) -> dict[str, object]:
@@ -166,7 +171,9 @@ def dump(policy: Policy) -> dict[str, object]:
         return {"kind": "delays", "delays": []}
     if isinstance(policy, Backoff | Fixed | Linear | Delays):
         return {"kind": type(policy).__name__.lower(), **asdict(policy)}
-    raise SettingsError("a retry function cannot travel with one job: give it to the task, or use Backoff or a list")
+    raise SettingsError(
+        "a retry function cannot travel with one job: give it to the task, or use Backoff or a list"
+    )
 
 
 def load(stored: object) -> Policy:
@@ -179,5 +186,3 @@ def load(stored: object) -> Policy:
     except TypeError as error:
         raise SettingsError(f"the job's own retry is not a policy: {error}") from error
     raise SettingsError(f"the job's own retry is not a policy: {stored!r:.200}")
-
-

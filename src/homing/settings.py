@@ -51,17 +51,17 @@ class Settings:
     lease: Annotated[
         float, Rule("seconds", "how long a silent worker keeps its jobs", minimum=LEASE_MIN_S)
     ] = 10.0
-    id_ttl: Annotated[
-        float, Rule("seconds", "how long an id you chose stays taken after its job ended")
-    ] = 3600.0
+    id_ttl: Annotated[float, Rule("seconds", "how long an id you chose stays taken after its job ended")] = (
+        3600.0
+    )
     ids_max: Annotated[int, Rule("ids", "how many of those ids a queue remembers", minimum=1)] = 1_000_000
     result_ttl: Annotated[float, Rule("seconds", "how long a result is kept; 0: not at all")] = 600.0
     result_max: Annotated[int, Rule("results", "how many results a queue keeps")] = 10_000
     dead_ttl: Annotated[float, Rule("seconds", "how long dead letters are kept", minimum=1)] = 30 * 86_400.0
     dead_max: Annotated[int, Rule("jobs", "how many dead letters a queue keeps", minimum=1)] = 100_000
-    facts_max: Annotated[
-        int, Rule("jobs", "how many ended jobs a queue remembers, twice", minimum=1)
-    ] = 20_000
+    facts_max: Annotated[int, Rule("jobs", "how many ended jobs a queue remembers, twice", minimum=1)] = (
+        20_000
+    )
     crash_max: Annotated[int, Rule("crashes", "after how many dead processes a job is buried", minimum=1)] = 3
 
     unknown_task_for: Annotated[

@@ -114,7 +114,9 @@ class Signature:
             args, kwargs = _CALL.decode(payload)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             problem = codec.why(error)
-            raise DecodeError(f"the payload of {self.name}() is not JSON [args, kwargs]: {problem}") from error
+            raise DecodeError(
+                f"the payload of {self.name}() is not JSON [args, kwargs]: {problem}"
+            ) from error
         return self._read(args, kwargs)
 
     def message(self, payload: bytes, fields: Mapping[str, str] | None = None) -> Arguments:
@@ -154,7 +156,9 @@ class Signature:
                 named[name] = read(self._named(name), one)
         except Misfit as misfit:
             positional = len(values) < len(args)
-            label = self._label(len(values)) if positional else next(key for key in kwargs if key not in named)
+            label = (
+                self._label(len(values)) if positional else next(key for key in kwargs if key not in named)
+            )
             raise DecodeError(self._about(label, misfit)) from misfit.__cause__
         return values, named
 
@@ -209,7 +213,9 @@ def check_function(function: object) -> None:
         problem = f"is no function but {name}: decorate a function"
     elif inner.__name__ == "<lambda>":
         problem = "is a lambda: give it a name with def"
-    elif any(inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in (function, inner)):
+    elif any(
+        inspect.isgeneratorfunction(one) or inspect.isasyncgenfunction(one) for one in (function, inner)
+    ):
         problem = "has a yield, so calling it would run nothing: return a list, or enqueue a job for each"
     else:
         return

@@ -21,7 +21,19 @@ def test_a_length_of_time_is_seconds_or_a_timedelta(value: object, expected: flo
 
 
 @pytest.mark.parametrize(
-    "value", [NAN, -5, -0.001, INF, -INF, 1e20, pytest.param(-(10**400), id="-10**400"), timedelta.max, timedelta(-1), 315_360_001]
+    "value",
+    [
+        NAN,
+        -5,
+        -0.001,
+        INF,
+        -INF,
+        1e20,
+        pytest.param(-(10**400), id="-10**400"),
+        timedelta.max,
+        timedelta(-1),
+        315_360_001,
+    ],
 )
 def test_a_length_that_is_none_is_refused_with_the_range(value: object) -> None:
     with pytest.raises(SettingsError, match=r"^delay must be 0 to 315,360,000 seconds, not "):

@@ -144,7 +144,9 @@ def test_a_broken_meta_leaves_the_tasks_policy(meta: bytes) -> None:
 
 def test_a_task_nobody_here_knows_is_passed_on_uncharged_and_buried_after_its_time() -> None:
     job, now_ms, looks = claimed(attempt=2), 1_000_000, []
-    while isinstance(decision := unknown_task(job, now_ms=now_ms, patience_ms=60_000, random=lambda: 1.0), Again):
+    while isinstance(
+        decision := unknown_task(job, now_ms=now_ms, patience_ms=60_000, random=lambda: 1.0), Again
+    ):
         assert decision.attempt == 2
         looks.append(now_ms - 1_000_000)
         job, now_ms = claimed(2, decision.meta), now_ms + decision.delay_ms
@@ -189,7 +191,9 @@ def test_an_empty_meta_takes_no_room() -> None:
     assert Meta.read(b"") == Meta()
 
 
-@pytest.mark.parametrize("stored", [b"{", b"[]", b"3", b"null", b'{"timeout_s":"x"}', b'{"errors":[1]}', b"\xff"])
+@pytest.mark.parametrize(
+    "stored", [b"{", b"[]", b"3", b"null", b'{"timeout_s":"x"}', b'{"errors":[1]}', b"\xff"]
+)
 def test_a_meta_that_is_none_is_a_decode_error(stored: bytes) -> None:
     with pytest.raises(DecodeError):
         Meta.read(stored)

@@ -105,7 +105,8 @@ def test_a_function_cannot_travel_with_a_job() -> None:
 
 
 @pytest.mark.parametrize(
-    "stored", [None, {}, [], "x", {"kind": "os.system"}, {"kind": "fixed"}, {"kind": "fixed", "times": -1, "delay": 1}]
+    "stored",
+    [None, {}, [], "x", {"kind": "os.system"}, {"kind": "fixed"}, {"kind": "fixed", "times": -1, "delay": 1}],
 )
 def test_a_stored_policy_that_is_none_is_refused(stored: object) -> None:
     with pytest.raises(SettingsError):

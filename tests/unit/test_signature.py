@@ -122,7 +122,9 @@ def test_a_call_that_does_not_fit_is_refused_as_python_says_it(
         (("p", 1), {"width": 1}, False),
     ],
 )
-def test_every_kind_of_parameter_is_checked(args: tuple[Any, ...], kwargs: dict[str, Any], fits: bool) -> None:
+def test_every_kind_of_parameter_is_checked(
+    args: tuple[Any, ...], kwargs: dict[str, Any], fits: bool
+) -> None:
     signature = Signature(resize)
     if fits:
         assert signature.decode(signature.bind(args, kwargs)) == (list(args), kwargs)
@@ -151,7 +153,9 @@ def test_a_wrong_argument_is_refused_with_its_parameter(
 
 
 def test_a_wrong_value_inside_is_refused_with_its_path() -> None:
-    with pytest.raises(TypeError, match=r"^task\(\), parameter value: Expected `str`, got `int`, at `value\[0\]\.name`$"):
+    with pytest.raises(
+        TypeError, match=r"^task\(\), parameter value: Expected `str`, got `int`, at `value\[0\]\.name`$"
+    ):
         one(list[User]).bind(([{"name": 3}],), {})
     with pytest.raises(EncodeError, match=r"^task\(\), parameter value: args\[0\]\.recipient: a set would"):
         one(Any).bind(({"recipient": {1}},), {})
@@ -208,7 +212,9 @@ def test_what_is_not_of_the_annotated_type_is_refused(kind: Any, value: object) 
         one(kind).bind((value,), {})
 
 
-@pytest.mark.parametrize("kind", [Own, Sender, list[Own], dt.datetime | uuid.UUID, "Missing", "not a type", type[int]])
+@pytest.mark.parametrize(
+    "kind", [Own, Sender, list[Own], dt.datetime | uuid.UUID, "Missing", "not a type", type[int]]
+)
 def test_an_annotation_that_nobody_can_check_takes_plain_json(kind: Any) -> None:
     signature = one(kind)
     assert signature.decode(signature.bind(({"a": [1]},), {})) == ([{"a": [1]}], {})
@@ -252,7 +258,9 @@ def test_a_subclass_that_would_lose_its_kind_is_refused() -> None:
 
 
 def test_a_payload_over_the_limit_is_refused_with_both_sizes() -> None:
-    with pytest.raises(PayloadTooLarge, match=r"^the payload of task\(\) is 107 bytes as JSON, the limit is 106: "):
+    with pytest.raises(
+        PayloadTooLarge, match=r"^the payload of task\(\) is 107 bytes as JSON, the limit is 106: "
+    ):
         one(str).bind(("x" * 98,), {}, limit=106)
 
 
@@ -281,12 +289,16 @@ def test_a_messages_members_are_arguments_by_name() -> None:
     )  # fmt: skip
 
 
-@pytest.mark.parametrize(("payload", "value"), [(b"3", 3), (b'"x"', "x"), (b"[1,2]", [1, 2]), (b"null", None)])
+@pytest.mark.parametrize(
+    ("payload", "value"), [(b"3", 3), (b'"x"', "x"), (b"[1,2]", [1, 2]), (b"null", None)]
+)
 def test_any_other_message_is_the_only_argument(payload: bytes, value: object) -> None:
     assert Signature(anything).message(payload) == ([value], {})
 
 
-@pytest.mark.parametrize("payload", [b"", b"{", b'{"to":1}', b"3", b'{"recipient":1,"subject":"b","body":"c"}'])
+@pytest.mark.parametrize(
+    "payload", [b"", b"{", b'{"to":1}', b"3", b'{"recipient":1,"subject":"b","body":"c"}']
+)
 def test_a_message_that_does_not_fit_is_a_decode_error(payload: bytes) -> None:
     with pytest.raises(DecodeError, match=r"send_email\(\)"):
         Signature(send_email).message(payload)
@@ -305,9 +317,13 @@ def test_a_plain_field_becomes_what_its_text_says(kind: Any, text: str, value: o
     assert one(kind).message(b"", {"value": text}) == ([], {"value": value})
 
 
-@pytest.mark.parametrize(("kind", "text"), [(int, "x"), (bool, "maybe"), (User, "x"), (list[int], "[a]"), (Colour, "blue")])
+@pytest.mark.parametrize(
+    ("kind", "text"), [(int, "x"), (bool, "maybe"), (User, "x"), (list[int], "[a]"), (Colour, "blue")]
+)
 def test_a_plain_field_that_says_nothing_fitting_is_a_decode_error(kind: Any, text: str) -> None:
-    with pytest.raises(DecodeError, match=r"^task\(\), parameter value: .*" + f": '{text}'$".replace("[", r"\[")):
+    with pytest.raises(
+        DecodeError, match=r"^task\(\), parameter value: .*" + f": '{text}'$".replace("[", r"\[")
+    ):
         one(kind).message(b"", {"value": text})
 
 
@@ -362,7 +378,9 @@ def test_pydantic_models_validate_themselves() -> None:
     signature = one(list[model])  # type: ignore[valid-type]
     letters = [model(to="x", at=NOON)]
     assert signature.decode(signature.bind((letters,), {})) == ([letters], {})
-    with pytest.raises(TypeError, match=r"parameter value: to: Input should be a valid string, at `value\[0\]`$"):
+    with pytest.raises(
+        TypeError, match=r"parameter value: to: Input should be a valid string, at `value\[0\]`$"
+    ):
         signature.bind(([{"to": 3}],), {})
     with pytest.raises(EncodeError, match="a Letter would arrive as a dict"):
         one(Any).bind((letters[0],), {})
