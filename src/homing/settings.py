@@ -111,7 +111,10 @@ class Settings:
 
     def sources(self) -> dict[str, str]:
         """Where each setting came from: `code`, the variable's name, the file's path or `default`."""
-        return {one.name: self._sources.get(one.name, "code") for one in _public()}
+        said = {one.name: getattr(self, one.name) != one.default for one in _public()}
+        return {
+            name: self._sources.get(name, "code" if chosen else "default") for name, chosen in said.items()
+        }
 
     def shown(self) -> dict[str, object]:
         """Each setting as it may be printed: passwords are masked."""

@@ -159,6 +159,12 @@ def test_only_what_somebody_chose_is_said_to_a_queue(monkeypatch: pytest.MonkeyP
     }  # fmt: skip
 
 
+def test_settings_made_directly_know_what_was_chosen() -> None:
+    assert Settings().for_queue() == {}
+    assert Settings(lease=20).for_queue() == {"lease_ms": 20_000}
+    assert Settings(lease=20).sources()["lease"] == "code"
+
+
 @pytest.mark.parametrize(
     ("text", "shown"),
     [
