@@ -53,6 +53,11 @@ class InsideWorker:
         """What it did so far: claimed, completed, retried, dead, cancelled, released …"""
         return Counter() if self._runner is None else self._runner.counts
 
+    @property
+    def held(self) -> int:
+        """Jobs it holds now: waiting for a slot, running, or on their way to be settled."""
+        return 0 if self._runner is None else self._runner.held
+
     async def start(self) -> None:
         """Register and begin. Raises WrongEngine, ServerAuth and the like; an outage is waited out."""
         if self._runner is not None:

@@ -175,7 +175,7 @@ class Runner:
     def _end(self, ending: Ending, give_up_s: float | None = None) -> None:
         """Begin to end; what is more urgent goes before what was begun."""
         if ending is Ending.INTERRUPTED:
-            give_up_s = 0.0
+            give_up_s = boot_s()
         if give_up_s is not None:
             self._give_up_s = min(self._give_up_s, give_up_s) if self._give_up_s is not None else give_up_s
         first = self._ending is None
@@ -227,11 +227,12 @@ class Runner:
         return [entry for entry in self._table.running.values() if entry not in self._stuck]
 
     async def _settled(self) -> None:
-        """Wait for the server's answers; when it is in a hurry or unreachable, not for ever."""
+        """Wait for the server's answers: through an outage, but not past the time to give up."""
+        began_s = boot_s()
         draining = asyncio.ensure_future(self._desk.drained())
         while not draining.done():
-            hurry = self._give_up_s is not None and boot_s() > self._give_up_s + self._app.settings.deadline
-            if hurry:
+            last_s = None if self._give_up_s is None else max(began_s, self._give_up_s)
+            if last_s is not None and boot_s() > last_s + self._app.settings.deadline:
                 events.emit("outcomes_given_up", level=logging.WARNING, outcomes=self._desk.backlog)
                 self._desk.abandon()
                 draining.cancel()

@@ -348,7 +348,7 @@ async def test_a_handler_knows_its_job_and_what_it_sets_in_its_context_stays_its
 
     jobs = [one.enqueue("a"), one.enqueue("b"), two.enqueue("c"), two.enqueue("d")]
     await work(app, concurrency=1, threads=1)
-    assert seen == {name: ("q", 1, "nobody's") for name in "abcd"}
+    assert seen == dict.fromkeys("abcd", ("q", 1, "nobody's"))
     assert [json.loads(job.record().result or b"") for job in jobs] == [job.id for job in jobs]
 
 
