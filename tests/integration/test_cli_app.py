@@ -103,15 +103,25 @@ def test_check_takes_the_app_of_pyproject(shell: Shell) -> None:
 
 @pytest.mark.parametrize(
     ("app_name", "complaint"),
-    [("tasks:ap", "tasks:app"), ("task:app", "task"), ("tasks:tidy", "tidy"), ("broken:app", "broken")],
+    [("tasks:ap", "did you mean app"), ("task:app", "did you mean tasks"), ("tasks:tidy", "tasks:app")],
 )
 def test_an_app_that_cannot_be_found_is_a_usage_error_with_a_suggestion(
     shell: Shell, app_name: str, complaint: str
 ) -> None:
-    (shell.folder / "broken.py").write_text("1 / 0\n")
     said = shell.homing("check", "--app", app_name)
-    assert (said.code, said.out) == (2, "")
+    assert (said.code, said.out, "Traceback" in said.err) == (2, "", False)
     assert complaint in said.err
+
+
+def test_a_module_that_raises_shows_its_own_traceback_and_nothing_of_ours(shell: Shell) -> None:
+    (shell.folder / "broken.py").write_text("import tasks\n1 / 0\n")
+    said = shell.homing("check", "--app", "broken:app")
+    assert (said.code, said.out) == (2, "")
+    lines = said.err.splitlines()
+    assert lines[-1] == "Error: broken:app cannot be imported: ZeroDivisionError: division by zero"
+    assert [line.split('"')[1] for line in lines if line.startswith("  File")] == [
+        str(shell.folder / "broken.py")
+    ]
 
 
 def test_no_app_at_all_says_where_to_name_it(shell: Shell) -> None:

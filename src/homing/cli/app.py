@@ -1,11 +1,12 @@
 """Which App a command means: --app, HOMING_APP, or `app` in [tool.homing]."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from homing.errors import AppNotFound
+from homing.errors import AppNotFound, HomingError
 
 if TYPE_CHECKING:
     from homing.app import App
@@ -26,10 +27,31 @@ def spec(given: str | None) -> str | None:
 
 
 def load(given: str | None) -> "App":
-    """Import the App that is meant; AppNotFound has suggestions."""
+    """Import the App that is meant; AppNotFound has suggestions, or what its module raised."""
     from homing.discovery import load_app
 
-    return load_app(named(given))
+    name = named(given)
+    try:
+        return load_app(name)
+    except HomingError:
+        raise
+    except Exception as error:  # the user's module; its own traceback is what helps
+        _show(error)
+        raise AppNotFound(f"{name} cannot be imported: {type(error).__name__}: {error}") from error
+
+
+def _show(error: Exception) -> None:
+    """The traceback on stderr, from the user's module on."""
+    import traceback
+
+    frames = error.__traceback__
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
+        frames = frames.tb_next
+    click.echo("".join(traceback.format_exception(error.with_traceback(frames))), nl=False, err=True)
+
+
+def _is_ours(file: str) -> bool:
+    return "importlib" in file or Path(file).is_relative_to(Path(__file__).parents[1])
 
 
 def named(given: str | None) -> str:
