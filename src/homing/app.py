@@ -1,6 +1,6 @@
 """The App: what a program declares its tasks and queues on."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Protocol, Self, TypeVar, overload
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from homing.client import Client
     from homing.options import Retrying
     from homing.target import Target
+    from homing.worker.inside import InsideWorker
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -175,11 +176,34 @@ class App:
         """Where the server is; starts or joins the embedded one when there is no URL."""
         return self._link.target()
 
-    def worker(self, **options: Any) -> Any:
-        """A worker inside this program: `async with app.worker(): ...`."""
+    def worker(
+        self,
+        *,
+        queues: Sequence[str] | str | None = None,
+        concurrency: int | None = None,
+        threads: int | None = None,
+        isolates: int | None = None,
+        burst: bool = False,
+        grace: float | None = None,
+        label: str | None = None,
+    ) -> "InsideWorker":
+        """A worker inside this program: `async with app.worker(): ...`.
+
+        It runs the tasks of `queues`, by default of all that are declared: `concurrency` async jobs,
+        `threads` sync ones and `isolates` processes at once. With `burst` it ends when nothing is left.
+        """
         from homing.worker.inside import InsideWorker
 
-        return InsideWorker(self, **options)
+        return InsideWorker(
+            self,
+            queues=queues,
+            concurrency=concurrency,
+            threads=threads,
+            isolates=isolates,
+            burst=burst,
+            grace=grace,
+            label=label,
+        )
 
     def close(self) -> None:
         """Close the connections and leave the embedded server; using the App again opens new ones."""

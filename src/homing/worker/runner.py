@@ -59,8 +59,12 @@ class Program(Protocol):
     """An App, as far as a worker uses it."""
 
     settings: Settings
-    tasks: Mapping[str, Any]
-    queues: Mapping[str, Any]
+
+    @property
+    def tasks(self) -> Mapping[str, Any]: ...
+
+    @property
+    def queues(self) -> Mapping[str, Any]: ...
 
     def queue(self, name: str) -> Any: ...
 
