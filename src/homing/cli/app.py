@@ -1,5 +1,6 @@
 """Which App a command means: --app, HOMING_APP, or `app` in [tool.homing]."""
 
+import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -51,7 +52,9 @@ def _show(error: Exception) -> None:
 
 
 def _is_ours(file: str) -> bool:
-    return "importlib" in file or Path(file).is_relative_to(Path(__file__).parents[1])
+    if file.startswith("<frozen importlib") or file == importlib.__file__:
+        return True
+    return Path(file).is_relative_to(Path(__file__).parents[1])
 
 
 def named(given: str | None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from statistics import median
 
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 #: A round trip above this makes every call of a worker felt.
@@ -89,7 +88,7 @@ def persistence(info: Info) -> Finding:
 
 
 def latency(round_trips_ms: Sequence[float]) -> Finding:
-    typical = median(round_trips_ms)
+    typical = sorted(round_trips_ms)[len(round_trips_ms) // 2]
     says = f"{typical:.2f} ms a round trip (slowest of {len(round_trips_ms)}: {max(round_trips_ms):.2f} ms)"
     if typical > SLOW_MS:
         return Finding("latency", Level.WARNING, says, "run workers nearer to the server")
