@@ -6,7 +6,8 @@ import pytest
 
 from homing.errors import ClaimRefused, LeaseLost
 from homing.job import State
-from tests.conformance.driver import A, B, C, Queue, Whole, at_priority, ids, later, many
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import A, B, C, at_priority, ids, later, many
 
 
 def test_a_claim_given_up_cannot_act_late(queue: Queue) -> None:

@@ -3,19 +3,8 @@
 import pytest
 
 from homing.job import Enqueued, NewJob, State
-from tests.conformance.driver import (
-    MINUTE_MS,
-    A,
-    B,
-    C,
-    D,
-    Queue,
-    Whole,
-    at_priority,
-    ids,
-    later,
-    many,
-)
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import MINUTE_MS, A, B, C, D, at_priority, ids, later, many
 
 
 def test_a_new_queue_is_empty(queue: Queue) -> None:

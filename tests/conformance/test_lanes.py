@@ -4,18 +4,8 @@ import pytest
 
 from homing.errors import QueueFull
 from homing.job import Enqueued, State
-from tests.conformance.driver import (
-    HOUR_MS,
-    MINUTE_MS,
-    A,
-    B,
-    C,
-    D,
-    Queue,
-    Whole,
-    chosen,
-    later,
-)
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import HOUR_MS, MINUTE_MS, A, B, C, D, chosen, later
 
 
 def test_the_same_call_again_adds_nothing(queue: Queue) -> None:

@@ -4,7 +4,8 @@ import pytest
 
 from homing.errors import LeaseLost
 from homing.job import Reclaimed, State
-from tests.conformance.driver import HOUR_MS, LEASE_MS, A, B, Queue, Whole, ids, later
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import HOUR_MS, LEASE_MS, A, B, ids, later
 
 
 def test_a_registered_worker_is_a_member_with_a_full_lease(queue: Queue) -> None:

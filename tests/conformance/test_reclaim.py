@@ -4,19 +4,8 @@ from dataclasses import replace
 
 from homing.engines.engine import ReclaimReason
 from homing.job import Claimed, NewJob, Reclaimed, State
-from tests.conformance.driver import (
-    ERROR,
-    A,
-    B,
-    C,
-    D,
-    Queue,
-    Whole,
-    at_priority,
-    chosen,
-    ids,
-    many,
-)
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import ERROR, A, B, C, D, at_priority, chosen, ids, many
 
 
 def marks(queue: Queue, job_id: str) -> tuple[int, int]:

@@ -4,20 +4,8 @@ import pytest
 
 from homing.errors import LeaseLost
 from homing.job import Ack, Again, Cancelled, Dead, Decision, HandBack, NewJob, Settled, State
-from tests.conformance.driver import (
-    ERROR,
-    A,
-    B,
-    C,
-    D,
-    Queue,
-    Whole,
-    at_priority,
-    ids,
-    later,
-    many,
-    settlement,
-)
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import ERROR, A, B, C, D, at_priority, ids, later, many, settlement
 
 
 def test_an_acknowledged_job_leaves_only_a_fact(queue: Queue) -> None:

@@ -1,0 +1,230 @@
+"""Results and ends: who is told, what is kept, for how long, and how much of it."""
+
+import pytest
+
+from homing.job import Ack, Cancelled, Enqueued, HandBack, State
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import ERROR, HOUR_MS, A, B, C, awaited, chosen, ids, later, many
+
+#: What is kept of ends and answers lives so long unless the queue says otherwise.
+RESULT_TTL_S = 600
+
+
+def test_who_waits_is_told_the_end(queue: Queue) -> None:
+    queue.enqueue(awaited(A), B)
+    worker = queue.register()
+    first, second = queue.claim(worker)
+    assert (queue.told(), queue.counts().replies) == ([], 1)
+    queue.ack(worker, first, second, result=b'"sent\nall"')
+    assert queue.told() == [b'a\ncompleted\n"sent\nall"']
+    assert queue.whole() == Whole(completed=["a", "b"], workers=["w1"])
+
+
+def test_every_end_is_told(queue: Queue) -> None:
+    queue.enqueue(*(awaited(job) for job in many(3)), awaited(A), awaited(B), awaited(later(C, 9)))
+    worker = queue.register()
+    jobs = queue.claim(worker, limit=3)
+    queue.ack(worker, jobs[0])
+    queue.bury(worker, jobs[1])
+    queue.decide(worker, jobs[2], Cancelled())
+    queue.cancel("a")
+    queue.remove("b")
+    queue.cancel("c")
+    assert queue.told() == [
+        b"j0000\ncompleted\n",
+        b"j0001\ndead\n" + ERROR,
+        b"j0002\ncancelled\n",
+        b"a\ncancelled\n",
+        b"b\ncancelled\n",
+        b"c\ncancelled\n",
+    ]
+    assert queue.whole() == Whole(
+        completed=["j0000"], dead=["j0001"], cancelled=["a", "c", "j0002"], workers=["w1"]
+    )
+
+
+@pytest.mark.parametrize("state", [State.WAITING, State.SCHEDULED])
+def test_who_waits_for_a_purged_job_is_told(queue: Queue, state: State) -> None:
+    queue.enqueue(awaited(later(A, 5 if state is State.SCHEDULED else 0)))
+    queue.purge(state)
+    assert queue.told() == [b"a\ncancelled\n"]
+    assert queue.whole() == Whole()
+
+
+def test_who_waits_for_a_job_that_crashed_too_often_is_told(queue: Queue) -> None:
+    queue.open(crash_max=1)
+    queue.enqueue(awaited(A))
+    worker = queue.register()
+    queue.claim(worker)
+    queue.reclaim(worker, "died", "a")
+    assert queue.told() == [b"a\ndead\n" + ERROR]
+    assert queue.whole() == Whole(dead=["a"], suspects=1)
+
+
+def test_what_is_no_end_is_not_told(queue: Queue) -> None:
+    queue.enqueue(awaited(A))
+    worker = queue.register()
+    queue.decide(worker, queue.claim_one(worker), HandBack())
+    queue.again(worker, queue.claim_one(worker), 0)
+    queue.claim(worker)
+    queue.reclaim(worker, "died")
+    assert queue.told() == []
+    assert queue.whole() == Whole(waiting=["a"], replies=1)
+
+
+def test_who_follows_hears_the_end_once(queue: Queue) -> None:
+    queue.enqueue(A, later(B, 5_000))
+    worker = queue.register()
+    queue.claim(worker)
+    found = queue.follow("a", "b")
+    assert [job and (job.id, job.state) for job in found] == [("a", State.ACTIVE), ("b", State.SCHEDULED)]
+    queue.follow("a", "b")
+    queue.follow("a", process="q")
+    assert queue.counts().replies == 2
+    queue.ack(worker, *queue.held(worker).jobs, result=b"1")
+    assert (queue.told("p"), queue.told("q")) == ([b"a\ncompleted\n1"], [b"a\ncompleted\n1"])
+    assert queue.whole() == Whole(scheduled=["b"], completed=["a"], workers=["w1"], replies=1)
+
+
+def test_processes_whose_names_begin_alike_are_told_apart(queue: Queue) -> None:
+    queue.enqueue(awaited(A, "p10"))
+    queue.follow("a", process="p1")
+    queue.follow("a", process="p1")
+    queue.cancel("a")
+    assert (queue.told("p1"), queue.told("p10")) == ([b"a\ncancelled\n"], [b"a\ncancelled\n"])
+
+
+def test_what_has_ended_is_answered_at_once(queue: Queue) -> None:
+    queue.enqueue(A, B, C)
+    worker = queue.register()
+    first, second, _ = queue.claim(worker)
+    queue.ack(worker, first, result=b"5")
+    queue.bury(worker, second)
+    before = queue.dump()
+    found = queue.follow("a", "unknown", "b")
+    assert found == [queue.job("a"), None, queue.job("b")]
+    assert (found[0] and found[0].result, found[2] and found[2].error) == (b"5", ERROR)
+    assert queue.dump() == before
+
+
+def test_a_waiting_job_is_followed(queue: Queue) -> None:
+    queue.enqueue(A)
+    [job] = queue.follow("a")
+    assert job is not None
+    assert (job.state, queue.counts().replies) == (State.WAITING, 1)
+
+
+def test_a_none_that_is_waited_for_is_kept(queue: Queue) -> None:
+    queue.enqueue(awaited(A), B)
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker))
+    assert (queue.record("a").result, queue.record("b").result) == (b"", None)
+    assert queue.ttl_s("result:a") in range(RESULT_TTL_S - 5, RESULT_TTL_S + 1)
+
+
+def test_a_result_is_kept_for_ten_minutes(queue: Queue) -> None:
+    queue.enqueue(A)
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker), result=b"1")
+    for name in ("result:a", "results"):
+        assert queue.ttl_s(name) in range(RESULT_TTL_S - 5, RESULT_TTL_S + 1)
+
+
+def test_how_long_results_are_kept_is_the_queues_setting(queue: Queue) -> None:
+    queue.open(result_ttl_ms=60_000)
+    queue.enqueue(awaited(A))
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker), result=b"1")
+    for name in ("result:a", "results", "reply:p"):
+        assert queue.ttl_s(name) in range(55, 61)
+
+
+def test_reply_lists_are_bounded_and_expire(queue: Queue) -> None:
+    queue.enqueue(*(awaited(job) for job in many(1_000)))
+    queue.enqueue(*(awaited(job) for job in many(5, "k")))
+    queue.purge(State.WAITING)
+    queue.purge(State.WAITING)
+    told = queue.told()
+    assert (len(told), told[-1], told[0]) == (1_000, b"k0004\ncancelled\n", b"j0005\ncancelled\n")
+    assert queue.ttl_s("reply:p") in range(RESULT_TTL_S - 5, RESULT_TTL_S + 1)
+    assert queue.whole() == Whole()
+
+
+def test_results_are_bounded_in_number(queue: Queue) -> None:
+    queue.open(result_max=3)
+    queue.enqueue(*many(5))
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker), result=b"1")
+    kept = [queue.record(one).result for one in ids(many(5))]
+    assert kept == [None, None, b"1", b"1", b"1"]
+    assert len([name for name in queue.names() if name.startswith("result:")]) == 3
+    assert queue.raw.llen(queue.keys("results")) == 3
+
+
+def test_facts_are_bounded_in_two_generations(queue: Queue) -> None:
+    queue.open(facts_max=3)
+    queue.enqueue(*many(11))
+    worker = queue.register()
+    for job in queue.claim(worker):
+        queue.ack(worker, job)
+    assert queue.whole() == Whole(completed=[f"j{i:04}" for i in range(6, 11)], workers=["w1"])
+    assert queue.job("j0005") is None
+
+
+def test_a_lean_end_is_told_but_not_kept(queue: Queue) -> None:
+    queue.enqueue(awaited(A))
+    worker = queue.register()
+    queue.decide(worker, queue.claim_one(worker), Ack(b"1"), lean=True)
+    assert queue.told() == [b"a\ncompleted\n1"]
+    assert queue.job("a") is None
+    assert queue.whole() == Whole(workers=["w1"])
+
+
+def test_the_dead_are_bounded_in_number(queue: Queue) -> None:
+    queue.open(dead_max=2)
+    queue.enqueue(*many(5), chosen(A))
+    worker = queue.register()
+    for job in queue.claim(worker):
+        queue.now_ms += 1
+        queue.bury(worker, job)
+    assert queue.counts().dead == 6
+    queue.tick(worker)
+    assert queue.whole() == Whole(dead=["j0004", "a"], workers=["w1"], ids=1)
+
+
+def test_the_dead_are_bounded_in_time(queue: Queue) -> None:
+    queue.open(dead_ttl_ms=60_000)
+    queue.enqueue(chosen(A), B)
+    worker = queue.register()
+    queue.bury(worker, queue.claim_one(worker))
+    queue.now_ms += 30_000
+    queue.bury(worker, queue.claim_one(worker))
+    queue.tick(worker, after_ms=29_999)
+    assert queue.whole() == Whole(dead=["a", "b"], workers=["w1"], ids=1)
+    queue.tick(worker, after_ms=1)
+    assert queue.whole() == Whole(dead=["b"], workers=["w1"], ids=1)
+    assert queue.enqueue(chosen(A), after_ms=HOUR_MS - 1) == [Enqueued.EXISTS]
+    assert queue.enqueue(chosen(A), after_ms=1) == [Enqueued.STORED]
+
+
+def test_many_dead_go_in_several_ticks(queue: Queue) -> None:
+    queue.open(dead_max=10)
+    queue.enqueue(*many(260))
+    worker = queue.register()
+    queue.bury(worker, *queue.claim(worker, limit=260))
+    left = []
+    for _ in range(3):
+        queue.tick(worker)
+        left.append(queue.counts().dead)
+    assert left == [160, 60, 10]
+    assert queue.whole().strays == []
+
+
+def test_a_forgotten_dead_jobs_marks_go_with_it(queue: Queue) -> None:
+    queue.open(dead_max=0, crash_max=1)
+    queue.enqueue(A)
+    worker = queue.register()
+    queue.claim(worker)
+    queue.reclaim(worker, "died", "a")
+    queue.tick()
+    assert queue.whole() == Whole()
