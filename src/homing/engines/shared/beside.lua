@@ -15,3 +15,16 @@ local function check_beside(base, describe, problem)
     if not describe(base, waited[i]) then problem('somebody waits for job ' .. waited[i] .. ', which is not') end
   end
 end
+
+-- A page of all bodies, whatever places say: `check(id, state)`. A body without a state is another
+-- program's, which is about to push its id. Returns where to go on, nil at the end.
+local function check_bodies(base, cursor, limit, check)
+  local start = base .. ':job:'
+  local found = redis.call('SCAN', cursor, 'MATCH', start .. '*', 'COUNT', 10 * limit)
+  for _, key in ipairs(found[2]) do
+    local state = redis.pcall('HGET', key, 'state')
+    if type(state) == 'string' then check(string.sub(key, #start + 1), state) end
+  end
+  if found[1] ~= '0' then return found[1] end
+  return nil
+end

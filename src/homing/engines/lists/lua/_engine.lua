@@ -7,7 +7,7 @@ end
 local function read_body(base, id)
   local job = base .. ':job:' .. id
   local body = redis.pcall('HMGET', job, 'task', 'payload', 'attempt', 'meta', 'created_ms', 'due_ms',
-    'priority')
+    'priority', 'state')
   if body.err then return nil, 'raw' end
   if body[2] then return body, nil end
   local fields = redis.call('HGETALL', job)
@@ -16,9 +16,15 @@ local function read_body(base, id)
 end
 
 -- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, fields}. What has
--- no body is dropped and counted, what is no hash is buried raw; the rest of the batch goes on.
-local function hand_out(base, active, id, priority, worker, now)
+-- no body is dropped and counted, what is no hash is buried raw; the rest of the batch goes on. A job
+-- that is `new` to its worker waited, or is another program's; that program may have named a taken id.
+local function hand_out(base, active, id, priority, worker, now, new)
   local body, fields = read_body(base, id)
+  if new and body and body[8] and body[8] ~= 'waiting' then
+    redis.call('LREM', active, 1, id)
+    redis.call('HINCRBY', base .. ':meta', 'taken', 1)
+    return nil
+  end
   if fields == 'missing' then
     redis.call('LREM', active, 1, id)
     redis.call('HINCRBY', base .. ':meta', 'missing', 1)

@@ -31,7 +31,7 @@ local _, more = promote(base, now, math.max(limit, 100))
 local function take(list, priority)
   local id = redis.call('LMOVE', list, active, 'RIGHT', 'LEFT')
   if not id then return false end
-  jobs[#jobs + 1] = hand_out(base, active, id, priority or priority_of(base, id), ARGV[2], now)
+  jobs[#jobs + 1] = hand_out(base, active, id, priority or priority_of(base, id), ARGV[2], now, true)
   return true
 end
 

@@ -31,7 +31,7 @@ for i = #ids, 1, -1 do
       more = 1
       break
     end
-    jobs[#jobs + 1] = hand_out(base, active, ids[i], priority_of(base, ids[i]), ARGV[2], now)
+    jobs[#jobs + 1] = hand_out(base, active, ids[i], priority_of(base, ids[i]), ARGV[2], now, false)
   end
 end
 

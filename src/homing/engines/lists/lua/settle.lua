@@ -47,10 +47,16 @@ local function mine(i, name)
   return true
 end
 
--- A job whose body went away while it ran is counted, not written to.
-local function has_body(id)
-  if redis.call('HEXISTS', base .. ':job:' .. id, 'state') == 1 then return true end
-  redis.call('HINCRBY', meta, 'missing', 1)
+-- A job whose body went away while it ran is counted, one that is no hash any more is buried raw:
+-- neither is written to.
+local function has_body(i)
+  local found = redis.pcall('HEXISTS', base .. ':job:' .. ARGV[i], 'state')
+  if found == 1 then return true end
+  if found == 0 then
+    redis.call('HINCRBY', meta, 'missing', 1)
+  else
+    bury_raw(base, ARGV[i], now, ARGV[i + 1])
+  end
   return false
 end
 
@@ -62,9 +68,9 @@ for i = at, at + 4 * ARGV[4] - 1, 4 do
 end
 at = at + 4 * ARGV[4]
 for i = at, at + 6 * ARGV[5] - 1, 6 do
-  if mine(i, 'retried') and has_body(ARGV[i]) then
+  if mine(i, 'retried') and has_body(i) then
     local job, due = base .. ':job:' .. ARGV[i], now + tonumber(ARGV[i + 3])
-    redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 4])
+    redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 4], 'due_ms', due)
     if ARGV[i + 5] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 5]) end
     redis.call('ZADD', KEYS[6], due, ARGV[i])
     if not soonest or due < soonest then earlier = true end
@@ -72,11 +78,11 @@ for i = at, at + 6 * ARGV[5] - 1, 6 do
 end
 at = at + 6 * ARGV[5]
 for i = at, at + 5 * ARGV[6] - 1, 5 do
-  if mine(i, 'buried') and has_body(ARGV[i]) then bury(base, ARGV[i], now, ARGV[i + 3], ARGV[i + 4]) end
+  if mine(i, 'buried') and has_body(i) then bury(base, ARGV[i], now, ARGV[i + 3], ARGV[i + 4]) end
 end
 at = at + 5 * ARGV[6]
 for i = at, at + 3 * ARGV[7] - 1, 3 do
-  if mine(i, 'released') and has_body(ARGV[i]) then back[#back + 1] = ARGV[i] end
+  if mine(i, 'released') and has_body(i) then back[#back + 1] = ARGV[i] end
 end
 for i = #back, 1, -1 do push_back(base, back[i], suspects) end
 at = at + 3 * ARGV[7]
@@ -89,7 +95,10 @@ end
 
 if suspects and done > 0 then redis.call('HDEL', KEYS[4], 'alone') end
 finish(base, meta, ends, now, lean)
+if #lost > 0 then
+  redis.call('HINCRBY', meta, 'refused', #lost)
+  counters.refused = #lost
+end
 if not lean then add_stats(base, now, counters) end
-if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if #back > 0 or earlier then ring(KEYS[7]) end
 return { done, lost }

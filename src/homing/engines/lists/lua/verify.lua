@@ -1,5 +1,6 @@
 -- Check one page of one place: each of its jobs has a body, says the state of that place, and stands in
--- no other; what stands beside jobs (marks, ids, waiters) belongs to one.
+-- no other; what stands beside jobs (marks, ids, waiters) belongs to one; each body has its place (one that
+-- waits is looked for where at most 1,000 wait).
 --
 -- USES guard priorities marks finish records beside
 -- FLAGS no-writes
@@ -20,13 +21,16 @@ if refused then return refused end
 local place, offset = string.match(ARGV[1], '^(%d+):(%d+)$')
 place, offset = tonumber(place or 1), offset or '0'
 
-local places = { { 'scheduled', KEYS[4] }, { 'dead', KEYS[5] }, { 'waiting', base .. ':alone' } }
+local LOOKED_THROUGH = 1000
+
+local places = { { 'scheduled', KEYS[4] }, { 'dead', KEYS[5] }, { 'bodies' }, { 'waiting', base .. ':alone' } }
 for _, priority in ipairs(priorities_of(kept[3])) do
   places[#places + 1] = { 'waiting', base .. ':waiting:' .. priority, priority }
 end
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   places[#places + 1] = { 'active', base .. ':active:' .. worker, nil, worker }
 end
+if not places[place] then return { '', {}, {} } end -- its worker has left since the last page
 local state, key, problems = places[place][1], places[place][2], {}
 local function problem(text) problems[#problems + 1] = text end
 
@@ -50,6 +54,25 @@ local function check(id)
   end
 end
 
+-- Whether a body stands where it says it does.
+local function has_place(id, said)
+  if said == 'scheduled' then return redis.call('ZSCORE', KEYS[4], id) end
+  if said == 'dead' then return redis.call('ZSCORE', KEYS[5], id) end
+  if said == 'active' then
+    local worker = redis.call('HGET', base .. ':job:' .. id, 'worker')
+    return worker and redis.call('LPOS', base .. ':active:' .. worker, id)
+  end
+  local list = base .. ':waiting:' .. priority_of(base, id)
+  return redis.call('LLEN', list) > LOOKED_THROUGH or redis.call('LPOS', list, id)
+    or redis.call('LPOS', base .. ':alone', id)
+end
+
+if state == 'bodies' then
+  local following = check_bodies(base, offset, limit, function(id, said)
+    if not has_place(id, said) then problem('job ' .. id .. ' says that it is ' .. said .. ' and is not there') end
+  end)
+  return { following and place .. ':' .. following or (place + 1) .. ':0', problems, {} }
+end
 local from, ids = tonumber(offset), nil
 if state == 'scheduled' or state == 'dead' then
   ids = redis.call('ZRANGE', key, from, from + limit - 1)

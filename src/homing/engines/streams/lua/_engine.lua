@@ -281,11 +281,14 @@ local function owned(base, worker, items)
   return mine
 end
 
--- Entries keep their place when they go back: they only change owner.
+-- Entries keep their place when they go back: they only change owner. Newer servers let go at once of
+-- what has no body (Redis 6.2 does not, and it is counted when it is claimed).
 local function hand_back(base, entries_of, consumer)
   for priority, entries in pairs(entries_of) do
-    entries[#entries + 1] = 'JUSTID'
-    redis.call('XCLAIM', base .. ':stream:' .. priority, GROUP, consumer, 0, unpack(entries))
+    local count = #entries
+    entries[count + 1] = 'JUSTID'
+    local claimed = redis.call('XCLAIM', base .. ':stream:' .. priority, GROUP, consumer, 0, unpack(entries))
+    if #claimed < count then redis.call('HINCRBY', base .. ':meta', 'missing', count - #claimed) end
   end
 end
 

@@ -17,7 +17,10 @@ local base, id = KEYS[1], ARGV[1]
 local refused = refusal('streams', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 local record = describe(base, id)
-if not record then return '' end
+if not record then
+  redis.call('HDEL', base .. ':index', id) -- somebody deleted its entry
+  return ''
+end
 local state = record[4]
 if state == 'active' then return state end
 

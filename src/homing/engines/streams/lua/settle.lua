@@ -115,7 +115,10 @@ hand_back(base, apart, 'alone')
 
 if suspects and done > 0 then redis.call('HDEL', KEYS[4], 'alone') end
 finish(base, meta, ends, now, lean)
+if #lost > 0 then
+  redis.call('HINCRBY', meta, 'refused', #lost)
+  counters.refused = #lost
+end
 if not lean then add_stats(base, now, counters) end
-if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[7]) end
 return { done, lost }

@@ -1,5 +1,5 @@
 -- Check one page of one place: each of its jobs has a body and stands in no other place; what stands
--- beside jobs (index, marks, ids, waiters) belongs to one; the counts add up.
+-- beside jobs (index, marks, ids, waiters) belongs to one; each body has its place; the counts add up.
 --
 -- USES guard priorities marks finish records beside
 -- FLAGS no-writes
@@ -20,7 +20,7 @@ if refused then return refused end
 local place, where = string.match(ARGV[1], '^(%d+):([%d-]*)$')
 place, where = tonumber(place or 1), where or ''
 
-local places, problems, ids = { { 'scheduled', KEYS[3] }, { 'dead', KEYS[4] }, { 'index' } }, {}, {}
+local places, problems, ids = { { 'scheduled', KEYS[3] }, { 'dead', KEYS[4] }, { 'index' }, { 'bodies' } }, {}, {}
 for _, priority in ipairs(priorities_of(kept[3])) do
   places[#places + 1] = { 'stream', base .. ':stream:' .. priority, priority }
   places[#places + 1] = { 'pending', base .. ':stream:' .. priority, priority }
@@ -75,6 +75,12 @@ elseif kind == 'index' then
     end
   end
   if found[1] ~= '0' then following = found[1] end
+elseif kind == 'bodies' then
+  following = check_bodies(base, where == '' and '0' or where, limit, function(id, said)
+    if not redis.call('ZSCORE', said == 'dead' and KEYS[4] or KEYS[3], id) then
+      problem('job ' .. id .. ' says that it is ' .. said .. ' and is not there')
+    end
+  end)
 elseif kind == 'stream' then
   local entries = redis.call('XRANGE', key, where == '' and '-' or '(' .. where, '+', 'COUNT', limit)
   for _, one in ipairs(entries) do check_entry(one[1], one[2]) end
