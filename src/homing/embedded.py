@@ -206,6 +206,8 @@ def _run_keeper(home: Path, until: float) -> None:
     with launcher:
         assert launcher.stdout is not None
         said = _read(launcher.stdout.fileno(), until)
+        if said is None:
+            launcher.kill()  # it only forks the keeper, and has done so unless it hangs
     if said is None or said.endswith(keeper.UP):
         return  # None: our own loop says that the time is up
     reason = said.decode(errors="replace").strip().rpartition("\n")[2] or "its keeper ended without a word"

@@ -88,13 +88,13 @@ def main() -> None:
     if os.fork():
         os._exit(0)  # or the user would have a child that it must wait for
     until = time.monotonic() + within_s
-    log = 1
+    log = 0  # /dev/null, until we know that the log is ours
     try:
         # From here on names are relative: a folder that is moved takes its keeper along.
         os.chdir(folder)
         os.umask(0o077)
-        lock = open_file("lock")
-        if not take(lock, until):
+        lock = take_lock(until)
+        if lock is None:
             report(UP, log)
             return
         log = open_log()
@@ -121,21 +121,22 @@ def open_log() -> int:
     return log
 
 
-def take(lock: int, until: float) -> bool:
-    """True when the folder is ours, False when another keeper's server answers."""
+def take_lock(until: float) -> int | None:
+    """The folder's lock, or None when another keeper's server answers."""
     while True:
+        lock = open_file("lock")
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if answer(SOCKET):
-                return False
-            if time.monotonic() > until:
-                raise StartFailed("a server that does not answer holds the folder") from None
-            time.sleep(LOOK_S)
+                return None
         else:
-            if not is_at("lock", lock):
-                raise StartFailed("the folder was replaced meanwhile")
-            return True
+            if is_at("lock", lock):
+                return lock
+        os.close(lock)
+        if time.monotonic() > until:
+            raise StartFailed("a server that does not answer holds the folder")
+        time.sleep(LOOK_S)
 
 
 def report(words: bytes, log: int) -> None:
@@ -251,9 +252,12 @@ def stop_when_alone(users: int, server: int) -> None:
                 continue  # somebody came in the meantime
             return
     finally:  # also when locking fails: better no server than one that nobody stops
-        os.kill(server, signal.SIGTERM)
-        time.sleep(STOP_S)
-        os.kill(server, signal.SIGKILL)
+        try:
+            os.kill(server, signal.SIGTERM)
+            time.sleep(STOP_S)  # the main thread sees the server end, and ends us
+            os.kill(server, signal.SIGKILL)
+        finally:
+            os._exit(1)
 
 
 def watch(server: int) -> None:

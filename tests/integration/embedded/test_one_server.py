@@ -25,6 +25,8 @@ def test_the_first_user_starts_a_server_that_only_this_folder_can_reach(folder: 
         assert {name: server.config_get(name)[name] for name in wanted} == wanted
         assert (folder / "valkey.sock").stat().st_mode & 0o777 == 0o700
         assert folder.stat().st_mode & 0o777 == 0o700
+        written = [path for path in folder.rglob("*") if path.is_file() and path.name != ".gitignore"]
+        assert [path for path in written if path.stat().st_mode & 0o077] == []
         assert (folder / ".gitignore").read_text() == "*\n"
 
 
@@ -39,6 +41,14 @@ def test_joins_of_one_process_are_users_of_one_server(folder: Path) -> None:
     second.close()
     assert ends(server[1], GONE_S)
     assert ends(server[0], GONE_S)
+
+
+def test_a_user_that_comes_soon_after_the_last_one_left_finds_the_server_still_there(folder: Path) -> None:
+    embedded.join(folder).close()
+    server = kept(folder)
+    with embedded.join(folder):
+        assert kept(folder) == server
+        assert not ends(server[1], 3 * keeper.LINGER_S)
 
 
 def test_without_a_folder_it_is_dot_homing_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

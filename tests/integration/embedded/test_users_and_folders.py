@@ -61,6 +61,7 @@ os.set_inheritable(os.open("/etc/passwd", os.O_RDONLY), True)
             for path in opened
             if path.is_absolute() and path.parts[1] != "dev" and folder not in path.parents
         ]
+        assert folder / "lock" in opened, "nobody may start a second server while this process lives"
         assert os.getsid(pid) not in {os.getsid(0), os.getsid(user.pid)}
         assert Path(f"/proc/{pid}/cwd").readlink() == folder
         assert int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1]) != user.pid
