@@ -92,6 +92,7 @@ class Consuming:
         self.message: Message | None = None
         self._heart = heart
         self._lease: Lease | None = None
+        self._unborn: Lease | None = None  # registered or not: the answer never came
         self._buffer: deque[tuple[Claimed, int]] = deque()
         self._eager = True  # claim without blocking
         self._unsure = False  # a claim's end is unknown: ask what is held before the next one
@@ -170,7 +171,7 @@ class Consuming:
     def leave(self) -> Steps[JobNotSettled | None]:
         """Hand back what is held and end the registration; the error about an unsettled message, if any."""
         message, self.message = self.message, None
-        lease, self._lease = self._lease, None
+        lease, self._lease = self._lease or self._unborn, None
         self._buffer.clear()
         unsettled = message is not None and not message.is_settled
         if lease is not None and not lease.lost:
@@ -309,15 +310,18 @@ class Consuming:
         worker = new_worker_id(f"{socket.gethostname()}-{os.getpid()}")
         info = {"kind": "consumer", "host": socket.gethostname(), "pid": os.getpid()}
         self._heart.join(self.queue, engine.name, worker, 0)
+        lease = Lease(self.queue, worker, engine, 0, self._heart)
+        self._unborn = lease
         try:
             registered = yield from run(engine.register(worker, info=json.dumps(info).encode()))
         except BaseException:
-            # Whether it was registered nobody knows: its lease lapses by itself, the id is never used.
+            # Whether it was registered nobody knows; the id is never used, and its lease lapses.
             self._heart.leave(self.queue, worker)
             raise
         self._heart.join(self.queue, engine.name, worker, registered.lease_ms)
-        self._lease = Lease(self.queue, worker, engine, registered.lease_ms, self._heart)
-        self._lease.look()
+        lease.lease_ms = registered.lease_ms
+        lease.look()
+        self._lease, self._unborn = lease, None
         self._unsure, self._eager = False, True
         self._asked_s = boot_s()
 
