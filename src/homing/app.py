@@ -122,13 +122,14 @@ class App:
                 isolation=isolation,
                 messages=messages,
             )
-            self._register(task)
+            self._check_new(task)
             self.queue(queue, engine=engine)
+            self.tasks[task.name] = task
             return task
 
         return register if function is None else register(function)
 
-    def _register(self, task: Task[..., Any]) -> None:
+    def _check_new(self, task: Task[..., Any]) -> None:
         known = self.tasks.get(task.name)
         # The same place again is a module that was reloaded.
         if known is not None and known.location != task.location:
@@ -141,7 +142,6 @@ class App:
             raise SettingsError(
                 f"two tasks take the messages of queue {task.queue!r}: {taker.location} and {task.location}"
             )
-        self.tasks[task.name] = task
 
     def queue(self, name: str, engine: EngineName | None = None) -> Queue:
         """The queue of this name. Without `engine` it is what the queue has, else streams."""
@@ -171,6 +171,11 @@ class App:
     def aclient(self) -> "AsyncClient":
         """The running event loop's client."""
         return self._link.aclient
+
+    @property
+    def embedded_folder(self) -> Path | None:
+        """Where the embedded server keeps its data, once `target` has joined it; None with a server of yours."""
+        return self._link.embedded_folder
 
     def target(self) -> "Target":
         """Where the server is; starts or joins the embedded one when there is no URL."""

@@ -13,6 +13,7 @@ from homing.steps import Steps, adrive, drive
 
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
+    from pathlib import Path
 
     from homing.aclient import AsyncClient
     from homing.client import Client
@@ -79,6 +80,11 @@ class Link:
                     where = process.membership.url
                 process.target = Target.parse(where)
             return process.target
+
+    @property
+    def embedded_folder(self) -> "Path | None":
+        """The folder of the embedded server that `target` joined, None when a server is named."""
+        return self.settings.folder if self._process.membership is not None else None
 
     @property
     def client(self) -> "Client":

@@ -72,7 +72,7 @@ class Desk:
         self._result_max_bytes = result_max_bytes
         self._stuck = stuck
         self._settlers: dict[str, Settler] = {}
-        #: What this worker did: claimed, completed, retried, dead, cancelled, released, refused, thrown_away.
+        #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away.
         self.counts: Counter[str] = Counter()
 
     @property
@@ -162,6 +162,7 @@ class Desk:
         self._settle(entry, decision)
 
     def interrupted(self, entry: Entry) -> None:
+        self.counts["interrupted"] += 1
         self._settle(entry, _BACK)
 
     def stuck(self, entry: Entry) -> None:

@@ -1,0 +1,176 @@
+"""One worker process: imports the app and runs its jobs; started and watched by a supervisor.
+
+`python -m homing.worker.child SOCKET PAGE STACKS`, numbers of inherited files.
+"""
+
+import asyncio
+import faulthandler
+import logging
+import signal
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from homing.errors import AppNotFound, HomingError, ServerError, SettingsError
+from homing.worker import kin
+from homing.worker.orders import (
+    CONDEMNED,
+    DONE,
+    FAILED,
+    HANDED_BACK,
+    NO_SERVER,
+    USAGE,
+    Hello,
+    Join,
+    Leave,
+    Ready,
+    Said,
+    Start,
+    line,
+    read_start,
+)
+from homing.worker.page import Joined, Page
+
+if TYPE_CHECKING:
+    from homing.app import App
+    from homing.worker.runner import Ending, Runner
+
+LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(message)s"
+
+
+class Channel:
+    """The socket to the supervisor. Its end is the supervisor's end, and ours."""
+
+    def __init__(self, fd: int) -> None:
+        self._socket = socket.socket(fileno=fd)
+        self._file = self._socket.makefile("rb")
+        self._lock = threading.Lock()
+
+    def start(self) -> Start:
+        """The first line: what this child is to be."""
+        return read_start(self._file.readline())
+
+    def say(self, message: Said) -> None:
+        with self._lock:
+            self._socket.sendall(line(message))
+
+    def listen(self, obey: Callable[[str], object]) -> None:
+        """Hand each further line to `obey`, from a thread: also a loop that stands still must end."""
+
+        def read() -> None:
+            for text in self._file:
+                obey(text.decode().strip())
+            kin.kill_own_group()
+
+        threading.Thread(target=read, name="homing-orders", daemon=True).start()
+
+
+def main(arguments: list[str]) -> int:
+    channel = Channel(int(arguments[0]))
+    start = channel.start()
+    kin.die_with(start.parent)
+    faulthandler.register(signal.SIGUSR2, file=int(arguments[2]), all_threads=True)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to decide
+    logging.basicConfig(level=start.log_level, format=LOG_FORMAT, stream=sys.stderr)
+    page = Page(int(arguments[1]), lambda said: channel.say(_told(said)))
+    try:
+        app = _app(start, channel)
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(_work(app, start, channel, page))
+    except HomingError as error:
+        print(f"Error: {error}", file=sys.stderr)
+        return _code_of(error)
+    except Exception:
+        traceback.print_exc()
+        return FAILED
+
+
+def _told(said: Joined | int) -> Said:
+    return Join(said) if isinstance(said, Joined) else Leave(said)
+
+
+def _code_of(error: HomingError) -> int:
+    if isinstance(error, ServerError):
+        return NO_SERVER
+    return USAGE if isinstance(error, SettingsError | AppNotFound) else FAILED
+
+
+def _app(start: Start, channel: Channel) -> "App":
+    """The app, once its server has answered."""
+    from homing.command import Command
+    from homing.discovery import load_app
+
+    app = load_app(start.app)
+    target, settings = app.target(), app.settings
+    folder = None if app.embedded_folder is None else str(app.embedded_folder.absolute())
+    channel.say(Hello(target, settings.prefix, folder, settings.deadline, settings.stall))
+    app.client.run(Command(("PING",), (), (), bool))
+    return app
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
+
+
+async def _work(app: "App", start: Start, channel: Channel, page: Page) -> int:
+    from homing.worker.runner import Runner
+
+    queues = start.queues if start.queues is not None else list(app.queues)
+    if not queues:
+        raise SettingsError(f"{start.app} declares no queue: declare a task, or give --queues")
+    runner = Runner(
+        app,
+        queues=queues,
+        heart=page,
+        concurrency=start.concurrency,
+        threads=start.threads,
+        burst=start.burst,
+        solo=start.solo,
+        grace=start.grace_s,
+    )
+    stops = _Stops(runner)
+    loop = asyncio.get_running_loop()
+    channel.listen(lambda order: loop.call_soon_threadsafe(stops.obey, order))
+    loop.add_signal_handler(signal.SIGTERM, stops.obey, "drain")
+    await runner.start()
+    channel.say(Ready(queues))
+    return _exit_code(await runner.wait(), runner)
+
+
+class _Stops:
+    """Obeys `drain` and `interrupt`."""
+
+    def __init__(self, runner: "Runner") -> None:
+        self._runner = runner
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def obey(self, order: str) -> None:
+        stop = self._runner.interrupt() if order == "interrupt" else self._runner.drain()
+        task = asyncio.get_running_loop().create_task(stop)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+def _exit_code(ending: "Ending", runner: "Runner") -> int:
+    if ending == "condemned":
+        return CONDEMNED
+    return HANDED_BACK if runner.counts["interrupted"] else DONE
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    # Threads of user code that nobody can stop must not keep the process.
+    import os
+
+    os._exit(code)

@@ -1,0 +1,174 @@
+"""One child of a supervisor: its process, its page, its socket, and the members it announced."""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from typing import IO
+
+from homing.delivery.heart import boot_s
+from homing.worker.orders import Hello, Join, Leave, Lines, Ready, Start, line
+from homing.worker.page import PAGE_BYTES, Joined, PageView
+
+#: A child that stands still gets this long to write its stacks down.
+STACKS_S = 1.0
+#: A loop may stand still for the longest time limit of what runs, and this much longer.
+LIMIT_MARGIN_S = 5.0
+#: The end of the stacks that goes with the dead letter.
+STACKS_BYTES = 16_384
+
+
+class Child:
+    """A process that was started, until it was waited for."""
+
+    def __init__(self, start: Start) -> None:
+        self.what = start
+        self.started_s = boot_s()
+        #: Index -> member, as last announced. Read by the ticking thread: replaced, never changed.
+        self.members: dict[int, Joined] = {}
+        self.hello: Hello | None = None
+        self.ready = False
+        self.stacks = ""  # what it was doing when it was killed for standing still
+        self._lines = Lines()
+        self._page = _shared_file(PAGE_BYTES)
+        self._stacks = _shared_file(0)
+        self.view = PageView(self._page.fileno())
+        self.socket, theirs = socket.socketpair()
+        fds = (theirs.fileno(), self._page.fileno(), self._stacks.fileno())
+        try:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "homing.worker.child", *map(str, fds)],
+                stdin=subprocess.DEVNULL,
+                pass_fds=fds,
+                process_group=0,  # it leads a group: all that it starts ends with it, and Ctrl-C is not for it
+            )
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            theirs.close()
+        self.pid = self._process.pid
+        self.socket.sendall(line(start))
+        self.socket.setblocking(False)
+
+    def read(self) -> bool:
+        """Take in what it said; False when nothing more will come."""
+        while True:
+            try:
+                received = self.socket.recv(65_536)
+            except BlockingIOError:
+                return True
+            except ConnectionError:
+                return False
+            if not received:
+                return False
+            for said in self._lines.feed(received):
+                self._note(said)
+
+    def _note(self, said: object) -> None:
+        match said:
+            case Hello():
+                self.hello = said
+            case Ready():
+                self.ready = True
+            case Join(member):
+                self.members = {**self.members, member.index: member}
+            case Leave(index):
+                self.members = {key: one for key, one in self.members.items() if key != index}
+
+    def order(self, text: str) -> None:
+        """Say `drain` or `interrupt`; a child that is gone does not hear it."""
+        try:
+            self.socket.sendall(text.encode() + b"\n")
+        except OSError as error:
+            if self.ended() is None:
+                raise RuntimeError(f"child {self.pid} is alive and does not take orders") from error
+
+    def ended(self) -> int | None:
+        """Its exit code (negative: a signal), None while it lives.
+
+        Once it has ended its group is killed, and only then it is waited for: until then nobody else
+        can get its number.
+        """
+        if self._process.returncode is None and self._is_over():
+            self.kill()
+            self._process.wait()
+        return self._process.returncode
+
+    def _is_over(self) -> bool:
+        if not hasattr(os, "waitid"):  # macOS, before Python 3.13
+            return self._process.poll() is not None
+        return os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+    def stalled(self, stall_s: float) -> bool:
+        """Whether its loop has stood still for too long; a running job's own limit counts."""
+        pulse_s, limit_s = self.view.pulse()
+        since_s = pulse_s or self.started_s + stall_s
+        return boot_s() - since_s > max(stall_s, limit_s + LIMIT_MARGIN_S)
+
+    def dump_and_kill(self) -> None:
+        """Have it write all its stacks down, then kill it with its group."""
+        os.kill(self.pid, signal.SIGUSR2)
+        with selectors.DefaultSelector() as until:
+            until.register(self.socket, selectors.EVENT_READ)
+            end_s = boot_s() + STACKS_S
+            size = -1
+            while boot_s() < end_s and (size <= 0 or size != os.fstat(self._stacks.fileno()).st_size):
+                size = os.fstat(self._stacks.fileno()).st_size
+                until.select(0.05)
+        size = os.fstat(self._stacks.fileno()).st_size
+        tail = os.pread(self._stacks.fileno(), STACKS_BYTES, max(0, size - STACKS_BYTES))
+        self.stacks = tail.decode("utf-8", "replace")
+        self.kill()
+
+    def kill(self) -> None:
+        """End it and its whole group, now."""
+        if self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, signal.SIGKILL)
+
+    def running(self) -> Iterator[tuple[Joined, list[str]]]:
+        """Its members, each with the ids that had started and not ended."""
+        running = self.view.running()
+        for index, member in self.members.items():
+            yield member, running.get(index, [])
+
+    def close(self) -> None:
+        for file in (self.socket, self._page, self._stacks):
+            file.close()
+        self.view.close()
+
+
+def crash_error(code: int, stacks: str) -> bytes:
+    """What a job is buried with that took its process down too often, as JSON."""
+    how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with {code}"
+    error = {
+        "type": "WorkerCrashed",
+        "message": f"the process that ran this job {how}, more often than crash_max allows",
+        "traceback": stacks,
+        "reason": "crashed",
+    }
+    return json.dumps(error).encode()
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+
+
+def _shared_file(size: int) -> IO[bytes]:
+    """A file without a name, in memory where the system has such."""
+    if sys.platform == "linux":
+        file: IO[bytes] = os.fdopen(os.memfd_create("homing"), "w+b", buffering=0)
+    else:
+        file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with the child
+    file.truncate(size)
+    return file

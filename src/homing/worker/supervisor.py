@@ -1,0 +1,310 @@
+"""The parent of worker processes: starts them, keeps their leases, gives back what a dead one held.
+
+It imports no user code. Its main thread forks, since what dies with its parent dies with that thread.
+"""
+
+import logging
+import os
+import selectors
+import signal
+import socket
+import sys
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Self
+
+import msgspec
+
+from homing import events
+from homing.client import Client
+from homing.delivery.heart import boot_s
+from homing.embedded import Membership, join
+from homing.engines import make
+from homing.errors import HomingError, SettingsError
+from homing.keys import Keys, check_queue
+from homing.limits import seconds, whole
+from homing.worker.child import LOG_FORMAT
+from homing.worker.children import Child, crash_error
+from homing.worker.keeping import Keeping
+from homing.worker.orders import CONDEMNED, DONE, HANDED_BACK, Hello, Start
+from homing.worker.page import Joined
+
+#: How often the supervisor looks up when nothing tells it to.
+LOOK_S = 0.5
+#: A child that lived shorter than this is started again later and later.
+YOUNG_S = 5.0
+RESTART_S, RESTART_MAX_S = 0.1, 10.0
+#: One try to give a dead child's jobs back; in an outage there will be others.
+RECLAIM_S = 1.0
+#: What a third stop signal ends with.
+KILLED = 130
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorkerOptions:
+    """What `homing worker` was asked for; None leaves it to the app's settings. Times in seconds."""
+
+    app: str
+    queues: Sequence[str] | None = None
+    processes: int = 1
+    concurrency: int | None = None
+    threads: int | None = None
+    burst: bool = False
+    grace: float | None = None
+    stall: float | None = None
+    log_level: int = logging.INFO
+
+    def __post_init__(self) -> None:
+        for queue in self.queues or ():
+            check_queue(queue)
+        whole(self.processes, "processes", minimum=1, maximum=1024)
+        for name, maximum in (("concurrency", 10_000), ("threads", 1_000)):
+            if (value := getattr(self, name)) is not None:
+                whole(value, name, minimum=1, maximum=maximum)
+        for name in ("grace", "stall"):
+            if (given := getattr(self, name)) is not None:
+                seconds(given, name)
+        if self.stall is not None and self.stall < 1:
+            raise SettingsError(f"stall must be at least 1 s, not {self.stall!r}")
+
+
+def run(options: WorkerOptions) -> int:
+    """Work until told to stop, or in burst until nothing is left; returns the exit code.
+
+    0 done, 75 when running jobs were handed back, 130 after a third signal; 1, 2 or 69 when the first
+    child could not start, which has said why.
+    """
+    logging.basicConfig(level=options.log_level, format=LOG_FORMAT, stream=sys.stderr)
+    with Supervisor(options) as supervisor:
+        return supervisor.run()
+
+
+class Supervisor:
+    """`with Supervisor(options) as one: one.run()`; its end kills what is left of its children."""
+
+    def __init__(self, options: WorkerOptions) -> None:
+        self._options = options
+        self._start = Start(
+            app=options.app,
+            parent=os.getpid(),
+            queues=None if options.queues is None else list(options.queues),
+            concurrency=options.concurrency,
+            threads=options.threads,
+            grace_s=options.grace,
+            burst=options.burst,
+            log_level=options.log_level,
+        )
+        self._children: list[Child] = []
+        self._due: list[tuple[float, Start]] = []  # when to start which child again
+        self._failures = 0
+        self._ever_ready = False
+        self._stops = 0  # stop signals so far
+        self._heard = 0  # of those acted on
+        self._code = DONE
+        self._suspects: deque[str] = deque()  # queues, from the ticking thread
+        self._unreclaimed: list[tuple[Joined, bytes, list[str], bool]] = []
+        self._selector = selectors.DefaultSelector()
+        self._client: Client | None = None
+        self._prefix = "homing"
+        self._stall_s = 300.0
+        self._keeping: Keeping | None = None
+        self._membership: Membership | None = None
+
+    def __enter__(self) -> Self:
+        self._bell, ringer = socket.socketpair()
+        self._bell.setblocking(False)
+        ringer.setblocking(False)
+        self._ringer = ringer
+        self._selector.register(self._bell, selectors.EVENT_READ)
+        self._old_wakeup = signal.set_wakeup_fd(ringer.fileno(), warn_on_full_buffer=False)
+        self._old_handlers = {
+            number: signal.signal(number, self._on_signal)
+            for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for child in self._children:
+            child.kill()
+        signal.set_wakeup_fd(self._old_wakeup)
+        for number, handler in self._old_handlers.items():
+            signal.signal(number, handler)
+        if self._keeping is not None:
+            self._keeping.close()
+        if self._client is not None:
+            self._client.close()
+        if self._membership is not None:
+            self._membership.close()
+        self._selector.close()
+        self._bell.close()
+        self._ringer.close()
+
+    def _on_signal(self, number: int, _: FrameType | None) -> None:
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._stops += 1
+
+    def run(self) -> int:
+        """The exit code, once every child has ended and is not to be started again."""
+        self._spawn(self._start)
+        while self._children or self._due or self._unreclaimed:
+            self._wait()
+            self._obey()
+            for child in list(self._children):
+                self._look_after(child)
+            self._reclaim_again()
+            self._start_due()
+            self._start_solo()
+        return KILLED if self._heard >= 3 else self._code
+
+    # What happens.
+
+    def _wait(self) -> None:
+        next_s = min((at_s for at_s, _ in self._due), default=boot_s() + LOOK_S)
+        if self._heard == self._stops:
+            for key, _ in self._selector.select(max(0.0, min(LOOK_S, next_s - boot_s()))):
+                if key.fileobj is self._bell:
+                    self._bell.recv(4096)
+
+    def _obey(self) -> None:
+        """The first stop signal drains, the second interrupts, the third kills."""
+        while self._heard < self._stops:
+            self._heard += 1
+            self._due.clear()
+            events.emit("stopping", how=("drain", "interrupt", "kill")[min(self._heard, 3) - 1])
+            for child in self._children:
+                if self._heard >= 3:
+                    child.kill()
+                else:
+                    child.order("drain" if self._heard == 1 else "interrupt")
+
+    def _look_after(self, child: Child) -> None:
+        was_ready, open_ended = child.ready, child.read()
+        if not open_ended:
+            self._unregister(child)
+        if child.hello is not None and self._client is None:
+            self._meet(child.hello)
+        if child.ready and not was_ready:
+            self._is_ready(child)
+        code = child.ended()
+        if code is not None:
+            child.read()  # its last words
+            self._bury(child, code)
+        elif child.stalled(self._stall_s):
+            events.emit("child_stalled", level=logging.ERROR, pid=child.pid)
+            child.dump_and_kill()
+            logging.getLogger("homing").error("stacks of child %d:\n%s", child.pid, child.stacks)
+
+    def _is_ready(self, child: Child) -> None:
+        events.emit("child_ready", pid=child.pid, solo=child.what.solo)
+        if not self._ever_ready:
+            self._ever_ready = True
+            for _ in range(1, self._options.processes):
+                self._spawn(self._start)
+
+    def _meet(self, hello: Hello) -> None:
+        """The first child knows where the server is: from now on its leases are kept from here."""
+        if hello.folder is not None:
+            self._membership = join(Path(hello.folder))
+        self._client = Client(hello.target, deadline=hello.deadline_s)
+        self._prefix = hello.prefix
+        self._stall_s = hello.stall_s if self._options.stall is None else self._options.stall
+        ticking = Client(hello.target, deadline=hello.deadline_s)
+        self._keeping = Keeping(ticking, hello.prefix, lambda: list(self._children), self._suspects.append)
+
+    # Children.
+
+    def _spawn(self, start: Start) -> None:
+        child = Child(start)
+        self._children.append(child)
+        self._selector.register(child.socket, selectors.EVENT_READ)
+        events.emit("child_started", pid=child.pid, solo=start.solo)
+
+    def _unregister(self, child: Child) -> None:
+        if child.socket in self._selector.get_map():
+            self._selector.unregister(child.socket)
+
+    def _bury(self, child: Child, code: int) -> None:
+        """A child has ended: give back what it held, and start another where one is due."""
+        self._children.remove(child)
+        self._unregister(child)
+        seen_dying = code not in (DONE, HANDED_BACK, CONDEMNED)
+        error = crash_error(code, child.stacks)
+        for member, started in child.running():
+            if not self._reclaim(member, error, started, died=seen_dying):
+                self._unreclaimed.append((member, error, started, seen_dying))
+        lived_s = boot_s() - child.started_s
+        child.close()
+        events.emit(
+            "child_ended",
+            level=logging.WARNING if seen_dying else logging.INFO,
+            pid=child.pid,
+            code=code,
+            lived_s=round(lived_s, 1),
+        )
+        if code == HANDED_BACK:
+            self._code = HANDED_BACK
+        if not self._ever_ready:
+            self._code = code if code > 0 else 1
+        elif self._stops == 0 and not child.what.solo and not (self._options.burst and code == DONE):
+            self._restart_later(child.what, lived_s)
+
+    def _restart_later(self, start: Start, lived_s: float) -> None:
+        self._failures = 0 if lived_s >= YOUNG_S else self._failures + 1
+        rest_s = 0.0
+        if self._failures > 1:
+            rest_s = min(RESTART_MAX_S, RESTART_S * 2 ** min(self._failures - 2, 10))
+        self._due.append((boot_s() + rest_s, start))
+
+    def _start_due(self) -> None:
+        now_s = boot_s()
+        due = [start for at_s, start in self._due if at_s <= now_s]
+        self._due = [(at_s, start) for at_s, start in self._due if at_s > now_s]
+        for start in due:
+            self._spawn(start)
+
+    def _start_solo(self) -> None:
+        """Suspects wait for a worker with nothing else: start one, if none is there for their queue."""
+        queues = {self._suspects.popleft() for _ in range(len(self._suspects))}
+        solo = {queue for child in self._children if child.what.solo for queue in child.what.queues or ()}
+        if self._stops == 0 and self._ever_ready:
+            for queue in queues - solo:
+                self._spawn(msgspec.structs.replace(self._start, queues=[queue], solo=True, burst=False))
+
+    # What a dead child held.
+
+    def _reclaim(self, member: Joined, error: bytes, started: Sequence[str], *, died: bool) -> bool:
+        """Give back what a member held; False when the server could not be asked."""
+        if self._client is None:
+            return True
+        engine = make("lists" if member.engine == "lists" else "streams", Keys(member.queue, self._prefix))
+        moved = buried = 0
+        try:
+            while True:
+                done = self._client.run(
+                    engine.reclaim(
+                        member.worker,
+                        reason="died" if died else "left",
+                        started=started if died else (),
+                        error=error,
+                    ),
+                    deadline=RECLAIM_S,
+                )
+                moved, buried = moved + done.moved, buried + done.buried
+                if not done.more:
+                    break
+        except HomingError as failed:
+            events.emit("reclaim_failed", level=logging.WARNING, queue=member.queue, error=failed)
+            return False
+        if moved or buried:
+            events.emit("reclaimed", queue=member.queue, worker=member.worker, moved=moved, buried=buried)
+        return True
+
+    def _reclaim_again(self) -> None:
+        """After an outage; while stopping, not for ever: its lease lapses all the same."""
+        waiting, self._unreclaimed = self._unreclaimed, []
+        for member, error, started, died in waiting:
+            if not self._reclaim(member, error, started, died=died) and not self._stops:
+                self._unreclaimed.append((member, error, started, died))
