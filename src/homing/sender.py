@@ -54,13 +54,13 @@ class Sender:
 
     def want(self, engine: EngineName | None) -> None:
         """Fix the engine; SettingsError when it was fixed to the other one before."""
-        if engine is None or engine == self.wanted:
+        if engine is None or check_engine(engine) == self.wanted:
             return
         if self.wanted is not None:
             raise SettingsError(
                 f"queue {self.name!r} is declared with engine {self.wanted!r} and with {engine!r}: choose one"
             )
-        self.wanted = check_engine(engine)
+        self.wanted = engine
         self.link.engines.pop(self.name, None)
 
     def opened(self) -> Steps[Engine]:
