@@ -208,9 +208,9 @@ def _run_keeper(home: Path, until: float) -> None:
         said = _read(launcher.stdout.fileno(), until)
         if said is None:
             launcher.kill()  # it only forks the keeper, and has done so unless it hangs
-    if said is None or said.endswith(keeper.UP):
-        return  # None: our own loop says that the time is up
-    reason = said.decode(errors="replace").strip().rpartition("\n")[2] or "its keeper ended without a word"
+    if not said or said.endswith(keeper.UP):
+        return  # not a word: our time is up, or somebody killed it and it is worth another try
+    reason = said.decode(errors="replace").strip().rpartition("\n")[2]
     raise ServerError(f"the embedded server of {home} did not start: {reason} (log: {_log(home)})")
 
 

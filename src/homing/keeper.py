@@ -166,7 +166,10 @@ def bring_up(binary: str, lock: int, log: int, until: float) -> int:
     with open("pid", "w", encoding="ascii") as pids:
         pids.write(f"{os.getpid()} {server}\n")
     while not answer(SOCKET):
-        if os.waitpid(server, os.WNOHANG) != (0, 0):
+        ended, status = os.waitpid(server, os.WNOHANG)
+        if ended and os.WIFSIGNALED(status):
+            raise StartFailed(f"the server was ended by {signal.Signals(os.WTERMSIG(status)).name}")
+        if ended:
             raise StartFailed(last_line(log, since))
         if time.monotonic() > until:
             os.kill(server, signal.SIGKILL)

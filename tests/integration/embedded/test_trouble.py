@@ -140,3 +140,35 @@ def test_a_join_waits_for_a_server_that_is_being_stopped(folder: Path) -> None:
             embedded.join(folder, deadline=0.1)
     with embedded.join(folder) as member:
         assert keeper.answer(member.address) == b"+PONG\r\n"
+
+
+@pytest.mark.parametrize(
+    ("program", "reason"),
+    [
+        ("echo no such symbol >&2; exit 1", "no such symbol"),
+        ("exit 0", "the server ended without a word"),
+        ("kill -9 $$", "the server was ended by SIGKILL"),
+    ],
+)
+def test_a_server_that_ends_at_once_is_reported(
+    program: str, reason: str, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = folder.parent / "server"
+    server.write_text(f"#!/bin/sh\n{program}\n")
+    server.chmod(0o700)
+    monkeypatch.setattr(embedded, "binary", lambda: server)
+    with pytest.raises(ServerError, match=rf"did not start: {reason} \(log: {folder}/valkey.log\)"):
+        embedded.join(folder)
+
+
+def test_a_keeper_that_is_killed_while_it_starts_is_followed_by_another(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed_once, real = folder.parent / "keeper.py", folder.parent / "real.py"
+    real.write_text(Path(keeper.__file__).read_text())
+    killed_once.write_text(
+        f"import os, signal\nos.replace({str(real)!r}, __file__)\nos.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    monkeypatch.setattr(keeper, "__file__", str(killed_once))
+    with embedded.join(folder) as member:
+        assert keeper.answer(member.address) == b"+PONG\r\n"
