@@ -100,8 +100,9 @@ class Membership:
             return
         _make(self.folder)
         self.address = _address(self.folder)
-        gone, self._users = self._users, _hold_users(self.folder, until)
-        os.close(gone)
+        users = _hold_users(self.folder, until)
+        os.dup2(users, self._users, inheritable=False)  # one step, whichever thread else does the same
+        os.close(users)
 
     def close(self) -> None:
         """Leave; the last one to leave stops the server. Again is no harm."""
