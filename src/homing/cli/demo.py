@@ -1,9 +1,14 @@
 """`homing demo`: an outbox of e-mails, delivered on both engines, with workers killed on the way."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from homing.cli.exits import DONE, FAILED
 from homing.cli.output import is_rich, print_table
+
+if TYPE_CHECKING:
+    from homing.demo.result import Result
 
 
 @click.command("demo")
@@ -20,14 +25,23 @@ def command() -> int:
     from homing.demo.screen import Drawn, Lines
 
     screen = Drawn() if is_rich() else Lines()
-    results, letters = [], []
+    results: list[Result] = []
+    died: dict[tuple[str, str], None] = {}  # each once, in order
     with play.own_server() as folder:
+        click.echo(
+            f"{play.server_name()} on a socket of its own, a mail server on loopback, a supervised worker.\n"
+        )
         for engine in play.ENGINES:
             result, dead = play.deliver(engine, screen, folder)
             results.append(result)
-            letters += [(engine, *epitaph(job)) for job in dead]
-    click.echo()
-    print_table(("engine", "recipient", "died of"), letters, columns=90)
+            died |= dict.fromkeys(map(epitaph, dead))
+    return _report(results, list(died))
+
+
+def _report(results: "list[Result]", died: list[tuple[str, str]]) -> int:
+    """Print the dead letters and the table; the exit code."""
+    click.echo("\nDead letters, each with what the mail server said:\n")
+    print_table(("mail to", "died of"), died, columns=100)
     click.echo()
     headers = ("engine", "sent", "retried", "dead", "killed workers", "duplicates", "lost", "seconds")
     rows = [
@@ -36,5 +50,5 @@ def command() -> int:
     ]
     print_table(headers, rows)
     lost = sum(one.lost for one in results)
-    click.echo("\nEvery mail came home." if lost == 0 else f"\n{lost} mails were lost.")
+    click.echo(f"\n{lost} mails did not arrive." if lost else "\nEvery mail came home.")
     return FAILED if lost else DONE

@@ -29,15 +29,18 @@ def compose(recipient: str, subject: str, body: str) -> EmailMessage:
 def send(recipient: str, subject: str, body: str) -> None:
     """Send one mail through the server `SMTP_SERVER` names (host:port, default 127.0.0.1:8025).
 
-    Raises what smtplib raises; `is_refused` tells for good from for now.
+    Raises SMTPResponseException with the server's code and words when it says no; `is_refused` tells
+    for good from for now. Raises OSError when the server cannot be reached.
     """
     host, _, port = os.environ.get("SMTP_SERVER", "127.0.0.1:8025").rpartition(":")
     with smtplib.SMTP(host, int(port), local_hostname="homing.example", timeout=PATIENCE_S) as server:
-        server.send_message(compose(recipient, subject, body))
+        try:
+            server.send_message(compose(recipient, subject, body))
+        except smtplib.SMTPRecipientsRefused as error:  # one recipient, so one answer
+            [(code, words)] = error.recipients.values()
+            raise smtplib.SMTPResponseException(code, words.decode()) from None
 
 
 def is_refused(error: BaseException) -> bool:
     """Whether the server said no for good (5xx), so that another try is useless."""
-    if isinstance(error, smtplib.SMTPRecipientsRefused):
-        return all(code >= 500 for code, _ in error.recipients.values())
     return isinstance(error, smtplib.SMTPResponseException) and error.smtp_code >= 500

@@ -1,5 +1,6 @@
 """The demo: deliver the outbox on both engines, kill workers on the way, and count what arrived."""
 
+import json
 import os
 import shutil
 import signal
@@ -20,6 +21,8 @@ from homing.errors import HomingError
 from homing.job import JobRecord
 
 if TYPE_CHECKING:
+    from subprocess import Popen
+
     from homing.queue import Queue
 
 ENGINES = ("lists", "streams")
@@ -51,6 +54,16 @@ class Delivery:
             running=counts.active,
         )
 
+    def follow(self, worker: "Popen[bytes]", *, by: float) -> None:
+        """Look on, and kill, until every mail has an end, the worker has ended, or it is `by`."""
+        while time.monotonic() < by and worker.poll() is None:
+            progress = self.look()
+            self.screen.show(progress)
+            if progress.waiting == progress.running == 0:
+                return
+            self.kill_when_due(progress)
+            time.sleep(LOOK_EVERY_S)
+
     def kill_when_due(self, progress: Progress) -> None:
         """Kill the process that runs the most jobs, once at each share of KILL_AT."""
         if len(self.killed) == len(KILL_AT):
@@ -70,8 +83,6 @@ class Delivery:
 
 def worker_pid(info: bytes) -> int:
     """The process of a worker, from what it said when it registered."""
-    import json
-
     return int(json.loads(info)["pid"])
 
 
@@ -87,6 +98,17 @@ def wait_until_gone(pid: int, patience_s: float = 5.0) -> None:
     raise HomingError(f"worker process {pid} was killed and its supervisor did not notice")
 
 
+def server_name() -> str:
+    """The server that carries the demo, as it names itself."""
+    from homing.demo.tasks import app
+
+    with app:
+        info = app.client.info()
+    return (
+        f"{info.get('server_name', 'redis').capitalize()} {info.get('valkey_version', info['redis_version'])}"
+    )
+
+
 def deliver(engine: str, screen: Screen, folder: Path) -> tuple[Result, list[JobRecord]]:
     """Deliver the whole outbox on one engine; gives what was measured and the dead letters."""
     from homing.demo.tasks import app, send_email
@@ -94,26 +116,23 @@ def deliver(engine: str, screen: Screen, folder: Path) -> tuple[Result, list[Job
     letters = mails()
     queue = app.queue(f"outbox-{engine}")
     to_queue = send_email.options(queue=queue.name)
-    start = time.monotonic()
-    send_email.enqueue_many(to_queue.call(one.recipient, one.subject, one.body) for one in letters)
-    screen.begin(engine, len(letters))
     delivery = Delivery(queue, letters, folder / f"{engine}.jsonl", screen)
-    try:
-        with (
-            stage.mail_server(delivery.account) as smtp,
-            stage.worker(queue.name, smtp, folder / f"{engine}.log") as process,
-        ):
-            while time.monotonic() < start + PATIENCE_S and process.poll() is None:
-                progress = delivery.look()
-                screen.show(progress)
-                if progress.waiting == progress.running == 0:
-                    break
-                delivery.kill_when_due(progress)
-                time.sleep(LOOK_EVERY_S)
-    finally:
-        screen.end()
-    seconds = time.monotonic() - start
-    dead = queue.dead(limit=len(letters))
+    start = time.monotonic()
+    with app:
+        send_email.enqueue_many(to_queue.call(one.recipient, one.subject, one.body) for one in letters)
+        try:
+            screen.begin(engine, len(letters))
+            with (
+                stage.mail_server(delivery.account) as smtp,
+                stage.worker(queue.name, smtp, folder / f"{engine}.log") as process,
+            ):
+                delivery.follow(process, by=start + PATIENCE_S)
+        finally:
+            screen.end()
+        seconds = time.monotonic() - start
+        dead = queue.dead(limit=len(letters))
+        if problems := queue.verify():
+            raise HomingError(f"queue {queue.name} does not add up: {problems[0]}")
     seen = account.read(delivery.account)
     return measure(engine, letters, seen, dead, killed=len(delivery.killed), seconds=seconds), dead
 

@@ -80,4 +80,4 @@ def epitaph(job: JobRecord) -> tuple[str, str]:
     """Whom a dead mail was for, and the error it died of."""
     (recipient, *_), _ = json.loads(job.payload)
     error = json.loads(job.error)
-    return recipient, f"{error['type']}: {error['message']}"
+    return recipient, f"{error['type'].rpartition('.')[2]}: {error['message']}"
