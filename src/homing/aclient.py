@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import hiredis
 
@@ -121,13 +121,16 @@ class AsyncClient:
         """Commands in one flight; their results, or HomingErrors as values, in order."""
         return await self._drive(self._flight.run_many(commands, deadline))
 
-    async def wait(self, bells: Sequence[str], block_s: float, command: Command[T] | None) -> T | None:
+    @overload
+    async def wait(self, bells: Sequence[str], block_s: float, command: Command[T]) -> T: ...
+    @overload
+    async def wait(self, bells: Sequence[str], block_s: float, command: None) -> None: ...
+    async def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None) -> Any:
         """Block until a bell rings or `block_s` (0.01 to 2) is over, then run the command: in one flight.
 
         Holds a connection of its own. Raises ServerUnreachable at the first failure.
         """
-        result: T | None = await self._drive(self._flight.wait(bells, block_s, command))
-        return result
+        return await self._drive(self._flight.wait(bells, block_s, command))
 
     async def pop(self, key: str, block_s: float) -> bytes | None:
         """The first item of a list, waiting for it up to `block_s` (0.01 to 2); None: there was none."""
@@ -235,7 +238,7 @@ class AsyncClient:
         try:
             await connected.connect()
         except _errors() as error:
-            raise undialled(error, address) from error
+            raise undialled(error, address, tls=access.tls is not None) from error
         wire = Wire(address, connected, self._idle.setdefault(address, []))
         try:
             await self._greet(wire, address, access, by)

@@ -4,8 +4,9 @@ import os
 import select
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, overload
 
 import hiredis
 
@@ -53,7 +54,9 @@ class Wire:
         feed: Any = self._reader.feed  # its stub knows no bytearray
         try:
             self._socket.settimeout(_left(by))
-            self._socket.sendall(packed)
+            # A server that hangs up at once (maxclients) has said why: that is still to be read.
+            with suppress(BrokenPipeError, ConnectionResetError):
+                self._socket.sendall(packed)
             while True:
                 read = receive(buffer)
                 if not read:
@@ -98,13 +101,16 @@ class Client:
         """Commands in one flight; their results, or HomingErrors as values, in order."""
         return self._drive(self._flight.run_many(commands, deadline))
 
-    def wait(self, bells: Sequence[str], block_s: float, command: Command[T] | None) -> T | None:
+    @overload
+    def wait(self, bells: Sequence[str], block_s: float, command: Command[T]) -> T: ...
+    @overload
+    def wait(self, bells: Sequence[str], block_s: float, command: None) -> None: ...
+    def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None) -> Any:
         """Block until a bell rings or `block_s` (0.01 to 2) is over, then run the command: in one flight.
 
         Holds a connection of its own. Raises ServerUnreachable at the first failure.
         """
-        result: T | None = self._drive(self._flight.wait(bells, block_s, command))
-        return result
+        return self._drive(self._flight.wait(bells, block_s, command))
 
     def pop(self, key: str, block_s: float) -> bytes | None:
         """The first item of a list, waiting for it up to `block_s` (0.01 to 2); None: there was none."""
@@ -209,7 +215,7 @@ class Client:
             connected = made(**dial.options(address, access, _left(by)))
             connected.connect()
         except (RedisError, OSError) as error:
-            raise undialled(error, address) from error
+            raise undialled(error, address, tls=access.tls is not None) from error
         wire = Wire(address, connected, self._idle.setdefault(address, []))
         try:
             self._greet(wire, address, access, by)

@@ -41,7 +41,7 @@ FLOOR = "Redis 6.2 or Valkey 7.2"
 _BEFORE = re.compile(
     r"(?:ERR )?(?:Error running script \(call to f_[0-9a-f]{40}\): )?(?:@?user_script: ?\d+: )+-?"
 )
-_BEHIND = re.compile(r" script: [0-9a-f]{40}, on @?user_script:\d+\.?$")
+_BEHIND = re.compile(r" script: (?:[0-9a-f]{40}, )?on @?user_script:\d+\.?$")
 _CODE = re.compile(r"[A-Z][A-Z0-9_]*")
 _NO_SHEBANG = re.compile(r"user_script:1: unexpected symbol near '#'")
 _NO_COMMAND = re.compile(
@@ -97,7 +97,7 @@ def pause_s(tries: int) -> float:
     return float(min(PAUSE_MAX_S, PAUSE_S * 2 ** min(tries, 10)) * random.uniform(0.5, 1.0))
 
 
-def undialled(error: BaseException, where: Address) -> Broken | ServerError:
+def undialled(error: BaseException, where: Address, *, tls: bool) -> Broken | ServerError:
     """Why no connection came about. A TLS handshake that fails will fail again: that is final."""
     cause: BaseException | None = error
     reason = error
@@ -108,7 +108,9 @@ def undialled(error: BaseException, where: Address) -> Broken | ServerError:
             return ServerError(f"no TLS with {where}: {why}; {hint}")
         reason = cause if isinstance(cause, OSError) else reason
         cause = cause.__cause__ or cause.__context__
-    return Broken(reason_of(reason), sent=False)
+    # A plain port waits for the rest of a handshake that it takes for a command.
+    hint = " (is it a TLS port?)" if tls and isinstance(reason, TimeoutError) else ""
+    return Broken(reason_of(reason) + hint, sent=False)
 
 
 def reason_of(error: BaseException) -> str:
@@ -152,8 +154,8 @@ def judge(refusal: Refusal, command: Command[Any], where: Address) -> Verdict:
         return Verdict(
             Step.LATER, ServerUnreachable(f"{where} has as many connections as its maxclients allows")
         )
-    if code in _LATER:
-        step, kind, says = _LATER[code]
+    if code in TimeoutErrorR:
+        step, kind, says = TimeoutErrorR[code]
         return Verdict(step, kind(says.format(where=where)))
     return Verdict(Step.FAIL, _final(code, message, command, where))
 
@@ -178,7 +180,7 @@ def _final(code: str, message: str, command: Command[Any], where: Address) -> Ho
 
 
 def _named(message: str, command: Command[Any]) -> str:
-    if not command.queue or command.queue in message:
+    if not command.queue or repr(command.queue) in message:
         return message
     return f"{message} (queue {command.queue!r})"
 
@@ -218,7 +220,7 @@ _DENIALS: Mapping[str, str] = {
     "NOPERM": "{where} denies {name}: {message}",
     "DENIED": "{where} refuses {name}: {message}",
 }
-_LATER: Mapping[str, tuple[Step, type[HomingError], str]] = {
+TimeoutErrorR: Mapping[str, tuple[Step, type[HomingError], str]] = {
     "LOADING": (Step.LATER, ServerLoading, "{where} is still loading its data; try again shortly"),
     "READONLY": (Step.DEMOTED, ServerReadOnly, "{where} is a read-only replica; connect to the primary"),
     "MASTERDOWN": (Step.DEMOTED, ServerReadOnly, "{where} is a replica that has lost its primary"),

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from homing.command import Argument, Command
-from homing.errors import HomingError, ServerAuth, ServerTooOld, ServerUnreachable
+from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, ServerUnreachable
 from homing.faults import FLOOR, Broken, Refusal, Step, judge, pause_s
 from homing.routes import Drop, Exchange, Flow, Pause, ask, pack, routes_of
 from homing.target import Address, Target
@@ -175,7 +175,10 @@ class Flight:
         reply = yield from ask(address, by, "COMMAND", "INFO", "LMOVE")
         if reply == [None]:
             told = yield from ask(address, by, "INFO", "server")
-            version = read_info(told).get("redis_version", "older") if isinstance(told, bytes) else "older"
+            info = read_info(told) if isinstance(told, bytes) else {}
+            if "sentinel" in {info.get("redis_mode"), info.get("server_mode")}:
+                raise ServerError(f"{address} is a Sentinel: connect with redis+sentinel://{address}/service")
+            version = info.get("redis_version", "older")
             raise ServerTooOld(f"homing needs {FLOOR}; {address} is {version} and has no LMOVE")
         # A refusal says that this user may not ask; the commands themselves will tell.
         self._proven = True

@@ -279,7 +279,9 @@ def test_pop_gives_the_item(play: Play) -> None:
 def test_a_server_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(monkeypatch)
     play.proven = True  # answer the probe here
-    with pytest.raises(ServerTooOld, match=r"needs Redis 6\.2 or Valkey 7\.2; h:1 is 6\.0\.16 and has no LMOVE"):
+    with pytest.raises(
+        ServerTooOld, match=r"needs Redis 6\.2 or Valkey 7\.2; h:1 is 6\.0\.16 and has no LMOVE"
+    ):
         play.drive(play.flight.run(command()), [[[None]], [b"# Server\r\nredis_version:6.0.16\r\n"]])
 
 
