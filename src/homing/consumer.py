@@ -1,6 +1,6 @@
 """The two faces of a consumer: an iterator, and an async iterator, that give messages."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import Self
 
@@ -22,23 +22,36 @@ def heart_of(link: Link) -> Heart:
     )
 
 
+# The generators stand outside of the classes that hold them: with no way back, they end as soon as
+# nobody holds the consumer, and not only when the garbage is collected.
+
+
+def _messages(link: Link, consuming: Consuming) -> Generator[Message, None, None]:
+    try:
+        while (message := link.do(consuming.next())) is not None:
+            yield message
+    finally:
+        if (error := link.do(consuming.leave())) is not None:
+            raise error
+
+
+async def _amessages(link: Link, consuming: Consuming) -> AsyncGenerator[Message, None]:
+    try:
+        while (message := await link.ado(consuming.next())) is not None:
+            yield message
+    finally:
+        if (error := await link.ado(consuming.leave())) is not None:
+            raise error
+
+
 class Consumer:
     """Messages one after the other. Leaves its queue when the loop ends; used as a context manager, also
     when somebody keeps the iterator.
     """
 
     def __init__(self, sender: Sender, taking: Taking) -> None:
-        self._link = sender.link
-        self._consuming = Consuming(sender, heart_of(sender.link), taking, is_async=False)
-        self._messages = self._walk()
-
-    def _walk(self) -> Iterator[Message]:
-        try:
-            while (message := self._link.do(self._consuming.next())) is not None:
-                yield message
-        finally:
-            if (error := self._link.do(self._consuming.leave())) is not None:
-                raise error
+        consuming = Consuming(sender, heart_of(sender.link), taking, is_async=False)
+        self._messages = _messages(sender.link, consuming)
 
     def __iter__(self) -> Self:
         return self
@@ -48,7 +61,7 @@ class Consumer:
 
     def close(self) -> None:
         """Hand back what is held and leave. Raises JobNotSettled about a message without an outcome."""
-        self._messages.close()  # type: ignore[attr-defined]
+        self._messages.close()
 
     def __enter__(self) -> Self:
         return self
@@ -70,17 +83,8 @@ class AsyncConsumer:
     """
 
     def __init__(self, sender: Sender, taking: Taking) -> None:
-        self._link = sender.link
-        self._consuming = Consuming(sender, heart_of(sender.link), taking, is_async=True)
-        self._messages = self._walk()
-
-    async def _walk(self) -> AsyncIterator[Message]:
-        try:
-            while (message := await self._link.ado(self._consuming.next())) is not None:
-                yield message
-        finally:
-            if (error := await self._link.ado(self._consuming.leave())) is not None:
-                raise error
+        consuming = Consuming(sender, heart_of(sender.link), taking, is_async=True)
+        self._messages = _amessages(sender.link, consuming)
 
     def __aiter__(self) -> Self:
         return self
@@ -90,7 +94,7 @@ class AsyncConsumer:
 
     async def aclose(self) -> None:
         """Hand back what is held and leave. Raises JobNotSettled about a message without an outcome."""
-        await self._messages.aclose()  # type: ignore[attr-defined]
+        await self._messages.aclose()
 
     async def __aenter__(self) -> Self:
         return self

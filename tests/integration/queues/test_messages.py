@@ -141,6 +141,14 @@ def test_leaving_with_an_unsettled_message_hands_it_back_and_says_so(queue: Queu
     assert queue.counts() == Counts(waiting=1)
 
 
+def test_a_loop_that_is_left_leaves_the_queue_at_once(queue: Queue) -> None:
+    queue.put_many(["first", "second"])
+    for job in queue.consume(prefetch=2):
+        with job:
+            break
+    assert queue.counts() == Counts(waiting=1, finished=1)
+
+
 def test_an_exception_outside_of_with_hands_the_message_back(queue: Queue) -> None:
     queue.put("first")
     with pytest.raises(ZeroDivisionError) as raised, queue.consume() as jobs:
