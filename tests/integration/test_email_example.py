@@ -102,3 +102,17 @@ def test_the_command_in_the_same_folder_sees_what_the_producer_put(folder: Path)
     assert [(row["queue"], row["engine"], row["waiting"]) for row in said.json] == [
         ("outbox", "lists", len(mails()))
     ]
+
+
+def test_the_task_of_the_example_sends_mails_from_the_command_line(folder: Path, smtp: str) -> None:
+    shell = Shell(folder)
+    arguments = ("--app", "tasks:app", "subject=Hi", 'body=Héllo, "you"')
+    with App(folder=folder / ".homing") as app:
+        for recipient in ("ada@example.com", "bob@busy.example", "eve@gone.example"):
+            assert shell.homing("enqueue", "send_email", f"recipient={recipient}", *arguments).code == 0
+        assert shell.homing("worker", "tasks:app", "--burst", more={"SMTP_SERVER": smtp}).code == 0
+        seen = account.read(folder / "accepted.jsonl")
+        assert (seen.accepted.total(), seen.deferred.total(), seen.refused.total()) == (2, 2, 1)
+        [dead] = app.queue("emails").dead()
+        assert "550 " in shell.homing("dead", "list", "emails").out.replace("(550, ", "550 ")
+        assert dead.attempt == 1
