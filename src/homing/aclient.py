@@ -238,6 +238,8 @@ class AsyncClient:
         try:
             await connected.connect()
         except _errors() as error:
+            if (revive := self._flight.target.revive) is not None:
+                await asyncio.to_thread(revive)
             raise undialled(error, address, tls=access.tls is not None) from error
         wire = Wire(address, connected, self._idle.setdefault(address, []))
         try:

@@ -215,6 +215,8 @@ class Client:
             connected = made(**dial.options(address, access, _left(by)))
             connected.connect()
         except (RedisError, OSError) as error:
+            if (revive := self._flight.target.revive) is not None:
+                revive()
             raise undialled(error, address, tls=access.tls is not None) from error
         wire = Wire(address, connected, self._idle.setdefault(address, []))
         try:

@@ -4,6 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from homing.engines.engine import Engine
@@ -73,12 +74,13 @@ class Link:
                 from homing.target import Target
 
                 where = self._where if self._where is not None else self.settings.url
-                if where is None:
+                if where is not None:
+                    process.target = Target.parse(where)
+                else:
                     from homing import embedded
 
-                    process.membership = embedded.join(self.settings.folder)
-                    where = process.membership.url
-                process.target = Target.parse(where)
+                    member = process.membership = embedded.join(self.settings.folder)
+                    process.target = replace(Target.parse(member.url), revive=member.revive)
             return process.target
 
     @property

