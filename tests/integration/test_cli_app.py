@@ -108,14 +108,14 @@ def test_check_takes_the_app_of_pyproject(shell: Shell) -> None:
 def test_an_app_that_cannot_be_found_is_a_usage_error_with_a_suggestion(
     shell: Shell, app_name: str, complaint: str
 ) -> None:
-    said = shell.homing("check", "--app", app_name)
+    said = shell.homing("check", app_name)
     assert (said.code, said.out, "Traceback" in said.err) == (2, "", False)
     assert complaint in said.err
 
 
 def test_a_module_that_raises_shows_its_own_traceback_and_nothing_of_ours(shell: Shell) -> None:
     (shell.folder / "broken.py").write_text("import tasks\n1 / 0\n")
-    said = shell.homing("check", "--app", "broken:app")
+    said = shell.homing("check", "broken:app")
     assert (said.code, said.out) == (2, "")
     lines = said.err.splitlines()
     assert lines[-1] == "Error: broken:app cannot be imported: ZeroDivisionError: division by zero"

@@ -61,7 +61,7 @@ def named(given: str | None) -> str:
     """As `spec`; AppNotFound says where to put it."""
     if (found := spec(given)) is None:
         raise AppNotFound(
-            "no app is named: give --app module:attr, set HOMING_APP, "
+            "no app is named: give it as module:attr, set HOMING_APP, "
             'or write app = "module:attr" under [tool.homing] in pyproject.toml'
         )
     return found

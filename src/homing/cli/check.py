@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from homing.cli.app import app_option, load
+from homing.cli.app import load
 from homing.cli.output import print_json, print_table
 from homing.cli.server import json_option
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 @click.command("check")
-@app_option
+@click.argument("app", required=False, metavar="[MODULE:ATTR]")
 @json_option
 def command(app: str | None, as_json: bool) -> None:
     """Import the app and list its tasks; speaks to no server.
 
-    Example: homing check --app tasks:app
+    Example: homing check tasks:app
     """
     tasks = [_described(task) for task in load(app).tasks.values()]
     if as_json:

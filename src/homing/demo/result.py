@@ -77,7 +77,6 @@ def _letter(job: JobRecord) -> str:
 
 
 def epitaph(job: JobRecord) -> tuple[str, str]:
-    """Whom a dead mail was for, and the error it died of."""
+    """Whom a dead mail was for, and what its error said."""
     (recipient, *_), _ = json.loads(job.payload)
-    error = json.loads(job.error)
-    return recipient, f"{error['type'].rpartition('.')[2]}: {error['message']}"
+    return recipient, json.loads(job.error)["message"]
