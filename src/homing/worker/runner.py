@@ -36,6 +36,8 @@ from homing.worker.table import Entry, Table
 LOOK_S = 0.25
 #: A job that has not started within this time is handed back.
 BUFFER_S = 1.0
+#: A claim that is given up is off the server within this time: it must not hear the bell for others.
+RECALL_S = 0.02
 #: After a second stop signal cancelled handlers have this long to end.
 LAST_S = 2.0
 #: In burst mode a block is this short, and the counts are looked at this often.
@@ -187,6 +189,9 @@ class Runner:
             self._ending = ending
         if first:
             self._table.closed = True
+            # At once: a slot that gets free must not start what stays behind.
+            for entry in self._table.unstarted():
+                self._desk.hand_back(entry)
             self._spawn(self._shutdown())
         self._table.wake()
 
@@ -281,8 +286,7 @@ class Runner:
         if self._ending is not None:
             return
         before_s = boot_s() - BUFFER_S
-        for entry in self._table.overdue(before_s):
-            self._desk.hand_back(entry)
+        await self._hand_back_late(before_s)
         if (suspect := self._table.late_suspect(before_s)) is not None:
             self._desk.hand_back(suspect)
         if self._yields:
@@ -295,6 +299,15 @@ class Runner:
         over = self._burst and await self._nothing_left()
         if (over or (self._table.solo and self._no_suspect(started_s))) and self._ending is None:
             self._end(Ending.DONE)
+
+    async def _hand_back_late(self, before_s: float) -> None:
+        """Give others what has waited in a buffer since before this time."""
+        late = self._table.overdue(before_s)
+        recalled = [claimer.recall(entry.lease.queue) for entry in late for claimer in self._claimers]
+        if any(recalled):
+            await asyncio.sleep(RECALL_S)
+        for entry in late:
+            self._desk.hand_back(entry)
 
     async def _rebuild(self, index: int) -> None:
         """Replace a connection that gives nothing although jobs wait."""
