@@ -82,7 +82,8 @@ class Claimer:
         self._intake = intake
         self._stopping = False
         self._blocking = False
-        self._rebuilding = False
+        self._giving_up = False
+        self._bell: asyncio.Future[Any] | None = None  # with several queues: waits for a bell of theirs
         self._loop: asyncio.Task[None] | None = None
 
     async def register(self) -> None:
@@ -103,6 +104,7 @@ class Claimer:
         if self._blocking:
             self._loop.cancel()
         await asyncio.wait([self._loop])
+        self._hang_up()
         for post in self.posts:
             if post.ask and post.lease is not None and not post.lease.lost:
                 try:
@@ -127,8 +129,18 @@ class Claimer:
     def unblock(self) -> None:
         """Give up what the loop waits for now: the connection under it was replaced."""
         if self._loop is not None and not self._stopping:
-            self._rebuilding = True
+            self._giving_up = True
             self._loop.cancel()
+
+    def recall(self, queue: str) -> bool:
+        """Give up a claim that waits for this queue's bell: it was sent when there was more room.
+
+        Returns whether there was one.
+        """
+        waits = self._blocking and len(self.posts) == 1 and self.posts[0].queue == queue
+        if waits and not self._giving_up:
+            self.unblock()
+        return waits
 
     async def _run(self) -> None:
         start = 0
@@ -136,9 +148,10 @@ class Claimer:
             try:
                 await self._round(self.posts[start:] + self.posts[:start])
             except asyncio.CancelledError:
-                if self._stopping or not self._rebuilding:
+                if self._stopping or not self._giving_up:
                     raise
-                self._rebuilding = False
+                self._giving_up = False
+                self._hang_up()
                 task = asyncio.current_task()
                 if task is not None:
                     task.uncancel()
@@ -178,14 +191,38 @@ class Claimer:
         if len(self.posts) == 1:
             await self._claim(posts[0], block_s)
             return
+        await self._listen(posts, block_s)
+
+    async def _listen(self, posts: Sequence[Post], block_s: float) -> None:
+        """Wait until a bell rings or there may be more room: a queue without room has its bell not heard."""
+        if self._bell is None:
+            if len(posts) < len(self.posts):
+                block_s = min(block_s, LOOK_S)
+            bells = [post.keys.bell for post in posts]
+            self._bell = asyncio.ensure_future(self._wire().wait(bells, block_s, None))
+        changed = asyncio.ensure_future(self._intake.changed(BLOCK_MAX_S))
         self._blocking = True
         try:
-            await self._wire().wait([post.keys.bell for post in posts], block_s, None)
-        except HomingError as error:
-            self._failed(posts[0], error)
+            await asyncio.wait((self._bell, changed), return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._blocking = False
+            changed.cancel()
+        if not self._bell.done():
+            return
+        bell, self._bell = self._bell, None
         # A wake-up is no address: every queue gets its turn.
+        for post in self.posts:
+            post.eager = True
+        try:
+            bell.result()
+        except HomingError as error:
+            self._failed(posts[0], error)
+
+    def _hang_up(self) -> None:
+        """Listen for no bell any more; what rang meanwhile is made good by a look at every queue."""
+        if self._bell is not None:
+            self._bell.cancel()
+            self._bell = None
         for post in self.posts:
             post.eager = True
 

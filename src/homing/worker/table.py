@@ -234,7 +234,7 @@ class Table:
             self.suspect = None
 
     def overdue(self, before_s: float) -> list[Entry]:
-        """Take out the jobs that have waited in a buffer since before this time, youngest first.
+        """Take out the jobs that have waited in a buffer since before this time, oldest first.
 
         With one of a queue go all of its queue and kind: younger ones must not start before it.
         """
@@ -260,12 +260,13 @@ class Table:
         return suspect
 
     def unstarted(self) -> list[Entry]:
-        """Take out all jobs that have not started, youngest first."""
+        """Take out all jobs that have not started, oldest first."""
         taken = [entry for bench in self.benches.values() for entry in self._take_out(bench, lambda _: True)]
         if self.suspect is not None and not self.suspect.started_s:
             taken.append(self.suspect)
             self.suspect = None
-        return taken
+        # Of one queue several kinds may have waited here, each in its order.
+        return sorted(taken, key=lambda entry: entry.job.token)
 
     def drop(self, lease: Lease) -> int:
         """Forget what has not started under a lost registration; returns how many that were."""
@@ -279,7 +280,7 @@ class Table:
         return dropped
 
     def _take_out(self, bench: Bench, which: Callable[[Entry], bool]) -> Sequence[Entry]:
-        taken = [entry for entry in reversed(bench.buffer) if which(entry)]
+        taken = [entry for entry in bench.buffer if which(entry)]
         if taken:
             bench.buffer = deque(entry for entry in bench.buffer if not which(entry))
         return taken

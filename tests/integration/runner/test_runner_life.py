@@ -13,10 +13,15 @@ from homing.engines.engine import EngineName
 from homing.errors import WrongEngine
 from homing.job import Counts
 from homing.worker.inside import InsideWorker
-from homing.worker.runner import Ending
+from homing.worker.runner import Ending, Runner
 from tests.integration.runner.until import until
 
 Make = Callable[[], Awaitable[None]]
+
+
+def inner(worker: InsideWorker) -> Runner:
+    assert worker._runner is not None
+    return worker._runner
 
 
 def counts(app: App, queue: str = "q") -> Counts:
@@ -44,7 +49,7 @@ async def test_a_drained_worker_lets_jobs_end_and_hands_back_what_has_not_starte
     async with app.worker(concurrency=2) as worker:
         await until(lambda: len(started) == 2)
         stopping = asyncio.create_task(worker.stop())
-        await until(lambda: worker._runner._table.closed)
+        await until(lambda: inner(worker)._table.closed)
         go.set()
         assert await stopping is Ending.DRAINED
     assert [job.state for job in jobs] == [State.COMPLETED] * 2 + [State.WAITING] * 3
@@ -96,7 +101,7 @@ async def test_an_interrupted_worker_cancels_and_hands_back_without_a_charge(
     jobs = [waits.enqueue(), blocks.enqueue()]
     worker = app.worker()
     async with worker:
-        await until(lambda: counts(app).active == 2 and len(worker._runner._table.running) == 2)
+        await until(lambda: counts(app).active == 2 and len(inner(worker)._table.running) == 2)
         began = time.monotonic()
         assert await worker.interrupt() is Ending.INTERRUPTED
         assert time.monotonic() - began < 5
@@ -172,7 +177,7 @@ async def test_a_job_that_waits_in_a_buffer_for_a_second_goes_to_another_worker(
         step.enqueue_many([step.call(n) for n in range(100, 130)])
         await until(lambda: ran[-1] == ("first", 100))
         async with other.worker(concurrency=1) as second:
-            await until(lambda: len(ran) == 130)
+            await until(lambda: len(ran) == 130, 1.8)
             assert {name for name, n in ran if n > 100} == {"second"}
             assert [n for _, n in ran] == list(range(130))
             hold.set()
@@ -270,7 +275,7 @@ async def test_a_paused_queue_gives_nothing_until_it_is_resumed(app: App, engine
     note.enqueue(1)
     app.queue("q").pause()
     async with app.worker() as worker:
-        await until(lambda: worker._runner._claimers[0]._blocking)
+        await until(lambda: inner(worker)._claimers[0]._blocking)
         assert ran == []
         app.queue("q").resume()
         await until(lambda: ran == [1])
@@ -292,7 +297,7 @@ async def test_one_worker_serves_several_queues_and_threads_do_not_keep_the_loop
 
     slow.enqueue_many([slow.call() for _ in range(20)])
     async with app.worker(threads=2) as worker:
-        await until(lambda: len(worker._runner._table.running) == 2)
+        await until(lambda: len(inner(worker)._table.running) == 2)
         for count in range(1, 11):
             quick.enqueue()
             await until(lambda count=count: len(ran) == count, 3.0)  # type: ignore[misc]

@@ -1,0 +1,165 @@
+"""Workers among lost replies, killed connections, forgotten scripts, restarts and a full server."""
+
+import asyncio
+import json
+import os
+import tempfile
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from homing import App, Fixed, State
+from homing.engines.engine import EngineName
+from homing.worker.inside import InsideWorker
+from tests.integration.runner.lossy import lossy
+from tests.integration.runner.until import until
+from tests.servers import Server, running, start
+
+JOBS = 1_500
+LOST = 15
+SEED = int(os.environ.get("HOMING_TEST_SEED", "7"))
+
+
+def ended(app: App) -> bool:
+    found = app.queue("q").counts()
+    return found.waiting + found.scheduled + found.active == 0
+
+
+def declare(app: App, engine: EngineName, runs: Counter[int]) -> Any:
+    @app.task(queue="q", engine=engine, retry=Fixed(times=50, delay=0))
+    async def step(n: int) -> int:
+        runs[n] += 1
+        await asyncio.sleep(0.001 * (n % 3))
+        if n % 7 == 0 and runs[n] == 1:
+            raise OSError("once")
+        return n
+
+    return step
+
+
+async def test_lost_replies_lose_no_job_and_run_none_twice(
+    app: App, valkey: Server, prefix: str, engine: EngineName, events: list[str]
+) -> None:
+    runs: Counter[int] = Counter()
+    step = declare(app, engine, runs)
+    with tempfile.TemporaryDirectory() as folder:
+        async with lossy(valkey.url.removeprefix("unix://"), Path(folder), seed=SEED) as (proxy, url):
+            beyond = App(url, prefix=prefix)
+            declare(beyond, engine, runs)
+            async with beyond.worker(concurrency=20) as worker:
+                proxy.share = 0.15
+                jobs = 0
+                while proxy.lost < LOST:
+                    step.enqueue_many([step.call(n) for n in range(jobs, jobs + 5)])
+                    jobs += 5
+                    await asyncio.sleep(0.002)
+                await until(lambda: ended(app), 60)
+                proxy.share = 0.0
+                await until(lambda: worker.held == 0)
+            await beyond.aclose()
+    # The worker never died, so no run has an excuse for a second one.
+    assert {n: count for n, count in runs.items() if count != (2 if n % 7 == 0 else 1)} == {}
+    assert len(runs) == jobs
+    assert {"adopted", "settle_failed", "claim_failed"} <= set(events)
+    assert app.queue("q").verify() == []
+
+
+async def test_killed_connections_and_forgotten_scripts_stop_nobody(
+    app: App, valkey: Server, engine: EngineName
+) -> None:
+    runs: Counter[int] = Counter()
+    step = declare(app, engine, runs)
+    with valkey.redis() as admin:
+        async with app.worker(concurrency=20):
+            for first in range(0, JOBS, 100):
+                step.enqueue_many([step.call(n) for n in range(first, first + 100)])
+                admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                admin.execute_command("SCRIPT", "FLUSH")
+                await asyncio.sleep(0.01)
+            await until(lambda: ended(app), 30)
+    assert len(runs) == JOBS
+    assert app.queue("q").verify() == []
+
+
+async def test_a_worker_outlasts_a_restart_of_its_server(tmp_path: Path, engine: EngineName) -> None:
+    runs: Counter[int] = Counter()
+    options = {"appendonly": "yes", "appendfsync": "always"}
+    server = start("valkey-9.1", tmp_path / "server", **options)
+    app = App(server.url)
+    step = declare(app, engine, runs)
+    step.enqueue_many([step.call(n) for n in range(1, 7)])
+    async with app.worker(concurrency=20) as worker:
+        await until(lambda: ended(app))
+        server.stop()
+        server = start("valkey-9.1", tmp_path / "server", **options)
+        step.enqueue_many([step.call(n) for n in range(8, 14)])
+        await until(lambda: worker.counts["completed"] == 12, 20)
+    assert (set(runs.values()), app.queue("q").verify()) == ({1}, [])
+    await app.aclose()
+    server.stop()
+
+
+@pytest.mark.parametrize("name", ["valkey-9.1", "redis-6.2"])
+async def test_a_full_server_drains(engine: EngineName, name: str) -> None:
+    with running(name) as server, server.redis() as admin:
+        app = App(server.url)
+        ran: list[int] = []
+
+        @app.task(queue="q", engine=engine)
+        async def step(n: int, ballast: str) -> str:
+            ran.append(n)
+            return ballast
+
+        step.enqueue_many([step.call(n, "x" * 1_000) for n in range(500)])
+        admin.config_set("maxmemory", admin.info("memory")["used_memory"] - 100_000)
+        await asyncio.wait_for(app.worker(burst=True).run(), 20)
+        assert (sorted(ran), app.queue("q").counts().active) == (list(range(500)), 0)
+        admin.config_set("maxmemory", 0)
+        assert app.queue("q").verify() == []
+        await app.aclose()
+
+
+async def test_a_lease_in_doubt_is_asked_for_before_anything_starts(
+    app: App, engine: EngineName, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ran: list[int] = []
+
+    @app.task(queue="q", engine=engine)
+    async def step(n: int) -> None:
+        ran.append(n)
+
+    worker: InsideWorker = app.worker()
+    async with worker:
+        runner, ticker = worker._runner, worker._ticker
+        assert runner is not None
+        await until(lambda: runner._claimers[0]._blocking)
+        [lease] = runner._table.leases.values()
+        # As after a long stop of this process: its lease's end is past, and the heart knows no better.
+        monkeypatch.setattr(ticker, "lease_end_s", lambda *_: 1.0)
+        lease.end_s = 1.0
+        asked: list[float] = []
+        ask = lease.ask
+
+        async def note(run: Any) -> None:
+            asked.append(lease.end_s)
+            assert ran == []
+            await ask(run)
+
+        monkeypatch.setattr(type(lease), "ask", lambda _, run: note(run))
+        step.enqueue(1)
+        await until(lambda: ran == [1])
+        assert asked == [1.0]
+
+
+async def test_errors_of_jobs_are_kept_with_their_traceback(app: App) -> None:
+    @app.task(queue="q")
+    async def fails() -> None:
+        raise ValueError("a reason")
+
+    job = fails.enqueue()
+    await asyncio.wait_for(app.worker(burst=True).run(), 10)
+    error = json.loads(job.record().error)
+    assert (job.state, error["type"], error["message"]) == (State.DEAD, "ValueError", "a reason")
+    assert "in fails" in error["traceback"]
