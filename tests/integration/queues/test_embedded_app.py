@@ -25,7 +25,7 @@ def test_two_apps_of_a_folder_share_a_server_and_its_data_stays(tmp_path: Path) 
         one.queue("q").put("x")
         assert two.queue("q").counts() == Counts(waiting=1)
     with App(folder=tmp_path) as three:
-        assert [job.payload for job in _all(three)] == ["x"]
+        assert _bodies(three) == ["x"]
 
 
 def test_a_killed_server_is_started_again_by_the_next_call(tmp_path: Path) -> None:
@@ -58,9 +58,9 @@ def _is_gone(pid: int) -> bool:
         return True
 
 
-def _all(app: App) -> list[object]:
+def _bodies(app: App) -> list[object]:
     taken = []
     for job in app.queue("q").consume(block=False):
         with job:
-            taken.append(job)
+            taken.append(job.payload)
     return taken
