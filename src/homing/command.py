@@ -14,12 +14,10 @@ A script's header is its contract:
     -- Returns ...
 """
 
-import hashlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from typing import Any, Generic, TypeVar
 
 from homing.keys import Keys
@@ -89,6 +87,10 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
 
     `lean` adds the flag that lets a full server run it. Raises ValueError when its header is out of order.
     """
+    # Not needed to declare a task: they would cost every program some milliseconds at its start.
+    import hashlib
+    from importlib.resources import files
+
     body = (files(package) / "lua" / f"{name}.lua").read_text()
     names, words, variadic = _header(body)
     shared = files("homing.engines") / "shared"
