@@ -6,7 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 from homing.errors import AppNotFound
 
@@ -42,12 +42,10 @@ def _import(name: str) -> "ModuleType":
 
 
 def _attribute(module: "ModuleType", attribute: str) -> "App":
-    from homing.app import App
-
     found: object = module
     for part in attribute.split("."):
         found = getattr(found, part, None)
-    if isinstance(found, App):
+    if _is_app(found):
         return found
     apps = _apps(module)
     if found is not None:
@@ -68,9 +66,12 @@ def _only(module: "ModuleType") -> "App":
 
 
 def _apps(module: "ModuleType") -> "dict[str, App]":
-    from homing.app import App
+    return {name: value for name, value in vars(module).items() if _is_app(value)}
 
-    return {name: value for name, value in vars(module).items() if isinstance(value, App)}
+
+def _is_app(value: object) -> "TypeGuard[App]":
+    """Whether it is an App, or of a subclass: known by name, since an app stands above what starts it."""
+    return any((kind.__module__, kind.__qualname__) == ("homing.app", "App") for kind in type(value).__mro__)
 
 
 def _there_are(module: "ModuleType", apps: Iterable[str]) -> str:

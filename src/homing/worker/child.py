@@ -12,6 +12,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homing.errors import AppNotFound, HomingError, ServerError, SettingsError
@@ -106,7 +107,7 @@ def _app(start: Start, channel: Channel) -> "App":
     app = load_app(start.app)
     target, settings = app.target(), app.settings
     folder = None if app.embedded_folder is None else str(app.embedded_folder.absolute())
-    channel.say(Hello(target, settings.prefix, folder, settings.deadline, settings.stall))
+    channel.say(Hello(replace(target, revive=None), settings.prefix, folder, settings.deadline, settings.stall))
     app.client.run(Command(("PING",), (), (), bool))
     return app
 

@@ -11,7 +11,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import FrameType
 from typing import Self
@@ -206,12 +206,14 @@ class Supervisor:
 
     def _meet(self, hello: Hello) -> None:
         """The first child knows where the server is: from now on its leases are kept from here."""
+        target = hello.target
         if hello.folder is not None:
             self._membership = join(Path(hello.folder))
-        self._client = Client(hello.target, deadline=hello.deadline_s)
+            target = replace(target, revive=self._membership.revive)
+        self._client = Client(target, deadline=hello.deadline_s)
         self._prefix = hello.prefix
         self._stall_s = hello.stall_s if self._options.stall is None else self._options.stall
-        ticking = Client(hello.target, deadline=hello.deadline_s)
+        ticking = Client(target, deadline=hello.deadline_s)
         self._keeping = Keeping(ticking, hello.prefix, lambda: list(self._children), self._suspects.append)
 
     # Children.

@@ -134,10 +134,9 @@ class Site:
         self.workers.append(worker)
         return worker
 
-    def put(self, task: str, *arguments: object, **options: object) -> str:
-        return self.app.tasks[task].options(**options).enqueue(*arguments).id if options else (
-            self.app.tasks[task].enqueue(*arguments).id
-        )  # fmt: skip
+    def put(self, task: str, *arguments: object, delay: float | None = None) -> str:
+        """Enqueue a job of this task; returns its id."""
+        return self.app.tasks[task].options(delay=delay).enqueue(*arguments).id
 
     def seen(self, word: str) -> list[tuple[int, int, float]]:
         """(n, pid, monotonic time) of the lines with this word."""
