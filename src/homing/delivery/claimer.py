@@ -220,9 +220,9 @@ class Claimer:
 
     def _hang_up(self) -> None:
         """Listen for no bell any more; what rang meanwhile is made good by a look at every queue."""
-        if self._bell is not None:
-            self._bell.cancel()
-            self._bell = None
+        bell, self._bell = self._bell, None
+        if bell is not None and not bell.cancel() and not bell.cancelled():
+            bell.exception()  # whatever it was, the next call meets it too
         for post in self.posts:
             post.eager = True
 
