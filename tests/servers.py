@@ -30,13 +30,14 @@ SLOTS = 16_384
 #: A unix socket's path is at most 108 bytes long on Linux, 104 on macOS.
 SOCKET_PATH_MAX = 100
 
-# The server's keeper: its standard input is a pipe from us that ends when we do.
+# The server's keeper: its standard input is a pipe from us that ends when we do. It kills at once,
+# since a server in an endless script hears nothing else; what was written to an AOF stays.
 _KEEPER = """
 "$@" </dev/null >>server.log 2>&1 &
 echo $!
 trap '' INT TERM HUP
 read -r _
-kill $!
+kill -9 $!
 wait $! 2>/dev/null
 """
 
