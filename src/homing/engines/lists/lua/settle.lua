@@ -5,10 +5,9 @@
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers
--- KEYS[4] worker:worker
--- KEYS[5] active:worker
--- KEYS[6] scheduled
--- KEYS[7] bell
+-- KEYS[4] active:worker
+-- KEYS[5] scheduled
+-- KEYS[6] bell
 -- ARGV[1] now_ms
 -- ARGV[2] worker
 -- ARGV[3] lean        1: store no result, fact or statistic
@@ -23,14 +22,14 @@
 --
 -- Returns {how many, refused ids}.
 
-local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
+local base, meta, active, now = KEYS[1], KEYS[2], KEYS[4], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version')
 local refused = refusal('lists', kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
 if refused then return refused end
 
 local lean, at = ARGV[3] == '1', 9
 local done, lost, ends, counters, back, earlier = 0, {}, {}, {}, {}, false
-local soonest = earliest_due(KEYS[6])
+local soonest = earliest_due(KEYS[5])
 local suspects = redis.call('EXISTS', base .. ':suspects') == 1
 
 -- The gate, and what counts as done behind it.
@@ -72,7 +71,7 @@ for i = at, at + 6 * ARGV[5] - 1, 6 do
     local job, due = base .. ':job:' .. ARGV[i], now + tonumber(ARGV[i + 3])
     redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 4], 'due_ms', due)
     if ARGV[i + 5] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 5]) end
-    redis.call('ZADD', KEYS[6], due, ARGV[i])
+    redis.call('ZADD', KEYS[5], due, ARGV[i])
     if not soonest or due < soonest then earlier = true end
   end
 end
@@ -93,12 +92,11 @@ for i = at, at + 3 * ARGV[8] - 1, 3 do
   end
 end
 
-if suspects and done > 0 then redis.call('HDEL', KEYS[4], 'alone') end
 finish(base, meta, ends, now, lean)
 if #lost > 0 then
   redis.call('HINCRBY', meta, 'refused', #lost)
   counters.refused = #lost
 end
 if not lean then add_stats(base, now, counters) end
-if #back > 0 or earlier then ring(KEYS[7]) end
+if #back > 0 or earlier then ring(KEYS[6]) end
 return { done, lost }

@@ -5,10 +5,9 @@
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers
--- KEYS[4] worker:worker
--- KEYS[5] index
--- KEYS[6] scheduled
--- KEYS[7] bell
+-- KEYS[4] index
+-- KEYS[5] scheduled
+-- KEYS[6] bell
 -- ARGV[1] now_ms
 -- ARGV[2] worker
 -- ARGV[3] lean        1: store no result, fact or statistic
@@ -29,7 +28,7 @@ local refused = refusal('streams', kept[1], kept[2]) or not_a_member(KEYS[3], wo
 if refused then return refused end
 
 local lean, lost, ends, counters = ARGV[3] == '1', {}, {}, {}
-local soonest, earlier = earliest_due(KEYS[6]), false
+local soonest, earlier = earliest_due(KEYS[5]), false
 local suspects = redis.call('EXISTS', base .. ':suspects') == 1
 
 -- All items in one list: {kind, id, priority, entry, position in ARGV}.
@@ -44,7 +43,7 @@ for kind, width in ipairs({ 4, 6, 5, 3, 3 }) do
 end
 if #items == 0 then return { 0, {} } end
 local mine = owned(base, worker, items)
-local refs = redis.call('HMGET', KEYS[5], unpack(ids))
+local refs = redis.call('HMGET', KEYS[4], unpack(ids))
 
 local gone, gone_ids, back, apart = {}, {}, {}, {}
 local function put(lists, priority, entry)
@@ -76,7 +75,7 @@ local settle = {
   function(item, i)
     if stands_in_hash(item, 'scheduled', ARGV[i + 4], ARGV[i + 5]) then
       local due = now + tonumber(ARGV[i + 3])
-      redis.call('ZADD', KEYS[6], due, item[2])
+      redis.call('ZADD', KEYS[5], due, item[2])
       if not soonest or due < soonest then earlier = true end
     end
   end,
@@ -109,16 +108,15 @@ for n, item in ipairs(items) do
   end
 end
 for priority, entries in pairs(gone) do drop_entries(base, priority, entries, {}) end
-if #gone_ids > 0 then redis.call('HDEL', KEYS[5], unpack(gone_ids)) end
+if #gone_ids > 0 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
 hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
-if suspects and done > 0 then redis.call('HDEL', KEYS[4], 'alone') end
 finish(base, meta, ends, now, lean)
 if #lost > 0 then
   redis.call('HINCRBY', meta, 'refused', #lost)
   counters.refused = #lost
 end
 if not lean then add_stats(base, now, counters) end
-if next(back) or next(apart) or earlier then ring(KEYS[7]) end
+if next(back) or next(apart) or earlier then ring(KEYS[6]) end
 return { done, lost }
