@@ -11,11 +11,13 @@ from typing import Any
 import pytest
 
 from homing import App, Fixed, State
+from homing.aclient import AsyncClient
+from homing.delivery import claimer
 from homing.engines.engine import EngineName
 from homing.worker.inside import InsideWorker
 from tests.integration.runner.lossy import lossy
 from tests.integration.runner.until import until
-from tests.servers import Server, running, start
+from tests.servers import Missing, Server, Servers, running, start
 
 JOBS = 1_500
 LOST = 15
@@ -163,3 +165,53 @@ async def test_errors_of_jobs_are_kept_with_their_traceback(app: App) -> None:
     error = json.loads(job.record().error)
     assert (job.state, error["type"], error["message"]) == (State.DEAD, "ValueError", "a reason")
     assert "in fails" in error["traceback"]
+
+
+async def test_a_claimer_that_hears_nothing_although_jobs_wait_gets_a_new_connection(
+    app: App, engine: EngineName, events: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(claimer, "STUCK_S", 0.3)
+    ran: list[int] = []
+
+    @app.task(queue="q", engine=engine)
+    async def step(n: int) -> None:
+        ran.append(n)
+
+    wait, deaf = AsyncClient.wait, [True]
+
+    async def never(self: AsyncClient, *words: Any) -> Any:
+        if deaf[0]:
+            await asyncio.Event().wait()
+        return await wait(self, *words)
+
+    monkeypatch.setattr(AsyncClient, "wait", never)
+    worker: InsideWorker = app.worker()
+    async with worker:
+        runner = worker._runner
+        assert runner is not None
+        await until(lambda: runner._claimers[0]._blocking)
+        step.enqueue(1)
+        await until(lambda: "claimer_stuck" in events)
+        deaf[0] = False
+        await until(lambda: ran == [1])
+
+
+async def test_on_a_cluster_each_queue_has_a_connection_of_its_own(servers: Servers) -> None:
+    try:
+        server = servers["valkey-cluster"]
+    except Missing as reason:
+        pytest.skip(str(reason))
+    app = App(server.url, prefix="cluster")
+    ran: list[str] = []
+    for name in ("one", "two", "three"):
+
+        @app.task(queue=name, name=name)
+        async def step(n: int, name: str = name) -> None:
+            ran.append(name)
+
+    for name, task in app.tasks.items():
+        task.enqueue_many([task.call(n, name) for n in range(100)])
+    worker = app.worker(burst=True)
+    await asyncio.wait_for(worker.run(), 20)
+    assert Counter(ran) == {"one": 100, "two": 100, "three": 100}
+    await app.aclose()
