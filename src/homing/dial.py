@@ -19,7 +19,7 @@ def options(address: Address, access: Access, timeout_s: float) -> dict[str, obj
     where: Mapping[str, object] = (
         {"path": address.path} if address.path else {"host": address.host, "port": address.port}
     )
-    tls: Mapping[str, object] = {} if access.tls is None or address.path else access.tls
+    tls = {} if access.tls is None or address.path else _checked(access.tls)
     return {
         **where,
         # Asked-for stapling checks are passed on; those that are off exist in the sync class alone.
@@ -29,6 +29,13 @@ def options(address: Address, access: Access, timeout_s: float) -> dict[str, obj
         "protocol": 2,
         "redis_connect_func": _say_nothing,
     }
+
+
+def _checked(tls: Mapping[str, object]) -> dict[str, object]:
+    """Certificate and host name are checked unless told not to; not all of redis-py's versions do."""
+    unchecked = tls.get("ssl_cert_reqs") in {"none", 0}
+    checks: dict[str, object] = {"ssl_cert_reqs": "required", "ssl_check_hostname": True}
+    return checks | dict(tls) | ({"ssl_check_hostname": False} if unchecked else {})
 
 
 def _say_nothing(connection: object) -> None:

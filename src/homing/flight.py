@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 
 from homing.command import Argument, Command
 from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, ServerUnreachable
-from homing.faults import FLOOR, Broken, Refusal, Step, judge, pause_s
+from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, judge, pause_s
 from homing.routes import Drop, Exchange, Flow, Pause, ask, pack, routes_of
 from homing.target import Address, Target
 
@@ -237,21 +237,26 @@ class Flight:
             case Step.PLAIN:
                 self._plain = call.text = True
                 call.turn()
-            case Step.MOVED:
-                if verdict.address is None or not self._routes.moved(verdict.slot, verdict.address):
-                    call.fail(verdict.error)
-                call.turn()
-            case Step.ASK:
-                if self.target.kind != "cluster":
-                    call.fail(verdict.error)
-                call.asking = verdict.address
-                call.turn()
+            case Step.MOVED | Step.ASK:
+                self._redirected(call, verdict, address)
             case Step.LATER:
                 call.pause = True
             case Step.DEMOTED:
                 call.pause = True
                 self._routes.lost(address)
                 yield Drop(address)
+
+    def _redirected(self, call: Call, verdict: Verdict, address: Address) -> None:
+        """Another node of a cluster is to be asked: from now on, or (ASK) this once."""
+        if self.target.kind != "cluster" or verdict.address is None:
+            call.fail(verdict.error)
+            return
+        if verdict.step is Step.ASK:
+            call.asking = verdict.address
+        else:
+            self._routes.moved(verdict.slot, verdict.address)
+        call.error = ServerUnreachable(f"{address} sends slot {verdict.slot} on to {verdict.address}")
+        call.turn()
 
     def _broken(self, calls: list[Call], broken: Broken, where: object) -> None:
         """What is left of a flight whose connection broke: again if it may, or over."""

@@ -85,9 +85,8 @@ class Routes:
         """All servers that hold keys."""
         return [self.known(None) or (yield from self.find(None, by))]
 
-    def moved(self, slot: int, address: Address) -> bool:
-        """A server said that this slot lives elsewhere; False when that makes no sense here."""
-        return False
+    def moved(self, slot: int, address: Address) -> None:
+        """Note where a server said that a slot lives."""
 
     def lost(self, address: Address) -> None:
         """X primary any more: ask again before it is used again."""
@@ -175,11 +174,10 @@ class ClusterRoutes(Routes):
         yield from self._load(by)
         return list(dict.fromkeys(address for _, address in self._ranges))
 
-    def moved(self, slot: int, address: Address) -> bool:
+    def moved(self, slot: int, address: Address) -> None:
         self._moved[slot] = address
         if address not in self.nodes:
             self.nodes = [*self.nodes, address]
-        return True
 
     def lost(self, address: Address) -> None:
         self._ends, self._ranges, self._moved = [], [], {}

@@ -1,14 +1,11 @@
 """When a command is sent, where to, and when again: played without a server."""
 
 import itertools
-import time
-from collections.abc import Iterable
 from typing import Any
 
-import hiredis
 import pytest
 
-from homing.command import Command, Script
+from homing.command import Command
 from homing.errors import (
     HomingError,
     LeaseLost,
@@ -21,76 +18,10 @@ from homing.errors import (
     WrongType,
 )
 from homing.faults import Broken, Refusal
-from homing.flight import BLOCK_MARGIN_S, Flight, check_greeting, greeting
-from homing.routes import Drop, Exchange, Flow, Pause, slot_of
-from homing.target import Address, Target
-
-PROBE = ["COMMAND", "INFO", "LMOVE"]
-NEW = [["lmove"]]
-CLAIM = Script("claim", "#!lua\nclaim", "claim", (), (), False, "sha-claim", "plain-claim")
-OTHER = Script("other", "#!lua\nother", "other", (), (), False, "sha-other", "plain-other")
-NOSCRIPT = Refusal("NOSCRIPT No matching script.")
-
-
-def command(script: Script = CLAIM, key: str = "k", *, resend: bool = True) -> Command[str]:
-    return Command(script, (key,), ("a",), str, "mails", resend)
-
-
-def sent(packed: bytes) -> list[list[str]]:
-    """The commands in some bytes."""
-    reader = hiredis.Reader(encoding="utf-8")
-    reader.feed(packed)
-    commands = []
-    while (words := reader.gets()) is not False:
-        commands.append(words)
-    return commands
-
-
-class Play:
-    """Drives a flow with prepared answers: a list of replies, or an exception. Its clock runs by pauses only."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch, url: str = "redis://h:1") -> None:
-        self.flight = Flight(Target.parse(url), 5.0)
-        self.log: list[Any] = []
-        self.now = 1_000.0
-        monkeypatch.setattr(time, "monotonic", lambda: self.now)
-        self.proven = False
-
-    def drive(self, flow: Flow[Any], answers: Iterable[Any]) -> Any:
-        rest = iter(answers)
-        step: Exchange | Pause | Drop = next(flow)
-        while True:
-            answer: Any = None
-            match step:
-                case Exchange():
-                    answer = self._answer(step, rest)
-                case Pause():
-                    self.now += step.seconds
-                case Drop():
-                    self.log.append(("drop", str(step.address)))
-            try:
-                if isinstance(answer, Exception) and not isinstance(answer, Refusal):
-                    step = flow.throw(answer)
-                else:
-                    step = flow.send(answer)
-            except StopIteration as end:
-                left = list(rest) if isinstance(answers, list) else []
-                assert not left, "answers nobody asked for"
-                return end.value
-
-    def _answer(self, step: Exchange, rest: Any) -> Any:
-        words = sent(step.packed)
-        if words == [PROBE] and not self.proven:
-            self.proven = True
-            return [NEW]
-        assert len(words) == step.replies
-        self.log.append((str(step.address), *words))
-        answer = next(rest)
-        return answer if isinstance(answer, Exception) else list(answer)
-
-    def verbs(self) -> list[Any]:
-        """What was sent, without keys and arguments."""
-        return [(one[0], *(" ".join(words[:2]) for words in one[1:])) for one in self.log if one[0] != "drop"]
+from homing.flight import BLOCK_MARGIN_S, check_greeting, greeting
+from homing.routes import Exchange
+from homing.target import Address
+from tests.unit.play import NEW, NOSCRIPT, OTHER, Play, command, sent
 
 
 @pytest.fixture
@@ -294,107 +225,6 @@ def test_a_user_who_may_not_ask_for_commands_is_not_asked_to(monkeypatch: pytest
 def test_a_plain_connection_to_a_clusters_node_is_told_so(play: Play) -> None:
     with pytest.raises(ServerError, match=r"connect with redis\+cluster://h:1"):
         play.drive(play.flight.run(command()), [[Refusal("MOVED 1 other:2")]])
-
-
-def test_a_sentinel_is_asked_for_the_primary_and_again_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+sentinel://s1:1,s2:2/svc")
-    answers = [
-        Broken("refused", sent=False),  # s1
-        [[b"p1", b"6379"]],  # s2
-        ["done"],
-        Broken("reset"),
-        [[b"p2", b"6379"]],  # s2 answered last: it is asked first
-        [Refusal("READONLY x")],
-        [[b"p3", b"6379"]],
-        ["done again"],
-    ]
-    assert play.drive(play.flight.run(command()), answers[:3]) == "done"
-    assert play.drive(play.flight.run(command()), answers[3:]) == "done again"
-    ask, run = "SENTINEL GET-MASTER-ADDR-BY-NAME", "EVALSHA sha-claim"
-    assert play.verbs() == [
-        ("s1:1", ask),
-        ("s2:2", ask),
-        ("p1:6379", run),
-        ("p1:6379", run),
-        ("s2:2", ask),
-        ("p2:6379", run),
-        ("s2:2", ask),
-        ("p3:6379", run),
-    ]
-
-
-def test_a_service_no_sentinel_knows_is_final(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+sentinel://s1:1,s2:2/svc")
-    with pytest.raises(ServerError, match="knows a service 'svc'"):
-        play.drive(play.flight.run(command()), [[None], Broken("x")])
-
-
-def test_sentinels_that_are_away_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+sentinel://:pw@s1:1,s2:2/svc")
-    with pytest.raises(ServerUnreachable, match=r":\*\*\*@s1:1,s2:2/svc/0: s2:2: refused"):
-        play.drive(play.flight.run(command()), itertools.repeat(Broken("refused", sent=False)))
-
-
-HALVES = [[0, 8191, [b"a", 1, b"id"], [b"a2", 1, b"id"]], [8192, 16383, [b"", 2, b"id"]]]
-LOW, HIGH = "{0}", "{foo}"  # slots 13907 and 12182
-
-
-def test_slots_are_those_of_the_cluster_specification() -> None:
-    assert slot_of("123456789") == 0x31C3
-    assert slot_of("homing:{foo}:x") == slot_of("foo") == slot_of(b"foo") == 12182
-    assert slot_of("{}foo") == slot_of(b"{}foo") != slot_of("foo")
-
-
-def test_a_cluster_is_asked_for_its_slots_and_moves_are_learned(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+cluster://n:1")
-    moved = Refusal("MOVED 12182 b:9")
-    answers = [[HALVES], [moved], ["done"], ["done"]]
-    assert play.drive(play.flight.run(command(key=HIGH)), answers[:3]) == "done"
-    assert play.drive(play.flight.run(command(key=HIGH)), answers[3:]) == "done"
-    run = "EVALSHA sha-claim"
-    assert play.verbs() == [("n:1", "CLUSTER SLOTS"), ("n:2", run), ("b:9", run), ("b:9", run)]
-
-
-def test_a_cluster_asks_elsewhere_for_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+cluster://n:1")
-    answers = [[HALVES], [Refusal("ASK 12182 b:9")], ["OK", "done"], ["done"]]
-    assert play.drive(play.flight.run(command(key=HIGH)), answers[:3]) == "done"
-    assert play.drive(play.flight.run(command(key=HIGH)), answers[3:]) == "done"
-    run = "EVALSHA sha-claim"
-    assert play.verbs() == [("n:1", "CLUSTER SLOTS"), ("n:2", run), ("b:9", "ASKING", run), ("n:2", run)]
-
-
-def test_when_a_node_is_gone_another_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+cluster://n:1")
-    after = [[0, 16383, [b"a2", 1, b"id"]]]
-    answers = [[HALVES], Broken("reset"), Broken("refused", sent=False), [after], ["done"]]
-    assert play.drive(play.flight.run(command(key="{bar}")), answers) == "done"
-    assert [verb[:2] for verb in play.verbs()][-3:] == [
-        ("n:1", "CLUSTER SLOTS"),
-        ("a2:1", "CLUSTER SLOTS"),
-        ("a2:1", "EVALSHA sha-claim"),
-    ]
-
-
-def test_many_for_several_nodes_go_in_a_flight_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+cluster://n:1")
-    commands = [command(key="{bar}"), command(key=HIGH), command(key="{bar}")]
-    assert play.drive(play.flight.run_many(commands), [[HALVES], ["1", "3"], ["2"]]) == ["1", "2", "3"]
-
-
-def test_two_nodes_that_send_each_other_do_not_spin(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+cluster://n:1")
-    loop = itertools.chain([[HALVES]], itertools.repeat([Refusal("MOVED 12182 b:9")]))
-    with pytest.raises(ServerError):
-        play.drive(play.flight.run(command(key=HIGH)), itertools.islice(loop, 200))
-    assert len(play.log) < 30
-
-
-def test_keys_are_scanned_on_all_primaries(monkeypatch: pytest.MonkeyPatch) -> None:
-    play = Play(monkeypatch, "redis+cluster://n:1")
-    assert play.drive(play.flight.primaries(), [[HALVES]]) == [Address("a", 1), Address("n", 2)]
-    page = play.drive(play.flight.page(Address("a", 1), b"0", "x*"), [[[b"7", [b"x1"]]]])
-    assert page == (b"7", [b"x1"])
 
 
 def test_a_greeting_says_user_and_database() -> None:

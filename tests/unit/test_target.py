@@ -42,9 +42,7 @@ def _sentinel(host: str, port: int = 26379) -> Address:
             Target(
                 "single",
                 (Address("h"),),
-                Access(
-                    tls={"ssl_cert_reqs": "none", "ssl_check_hostname": False, "ssl_ca_certs": "/ca.pem"}
-                ),
+                Access(tls={"ssl_cert_reqs": "none", "ssl_check_hostname": False, "ssl_ca_certs": "/ca.pem"}),
             ),
         ),
         ("unix:///run/r.sock", Target("single", (Address("", 0, "/run/r.sock"),))),
@@ -177,6 +175,20 @@ def test_a_clients_tls_options_are_kept(plain: Any) -> None:
     assert {"ssl_ca_certs": "/ca", "ssl_cert_reqs": "none"}.items() <= target.access.tls.items()
     assert class_name(target.nodes[0], target.access) == "SSLConnection"
     assert options(target.nodes[0], target.access, 1.0)["ssl_ca_certs"] == "/ca"
+
+
+@pytest.mark.parametrize(
+    ("url", "reqs", "name_too"),
+    [
+        ("rediss://h", "required", True),
+        ("rediss://h?ssl_cert_reqs=none", "none", False),
+        ("rediss://h?ssl_check_hostname=no", "required", False),
+    ],
+)
+def test_tls_is_checked_unless_told_not_to(url: str, reqs: str, name_too: bool) -> None:
+    target = Target.parse(url)
+    made = options(target.nodes[0], target.access, 1.0)
+    assert (made["ssl_cert_reqs"], made["ssl_check_hostname"]) == (reqs, name_too)
 
 
 @pytest.mark.parametrize("plain", Plain)

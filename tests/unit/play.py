@@ -1,0 +1,81 @@
+"""Plays a flight without a server: what it sends is answered from a list."""
+
+import time
+from collections.abc import Iterable
+from typing import Any
+
+import hiredis
+import pytest
+
+from homing.command import Command, Script
+from homing.faults import Refusal
+from homing.flight import Flight
+from homing.routes import Drop, Exchange, Flow, Pause
+from homing.target import Target
+
+PROBE = ["COMMAND", "INFO", "LMOVE"]
+NEW = [["lmove"]]
+CLAIM = Script("claim", "#!lua\nclaim", "claim", (), (), False, "sha-claim", "plain-claim")
+OTHER = Script("other", "#!lua\nother", "other", (), (), False, "sha-other", "plain-other")
+NOSCRIPT = Refusal("NOSCRIPT No matching script.")
+
+
+def command(script: Script = CLAIM, key: str = "k", *, resend: bool = True) -> Command[str]:
+    return Command(script, (key,), ("a",), str, "mails", resend)
+
+
+def sent(packed: bytes) -> list[list[str]]:
+    """The commands in some bytes."""
+    reader = hiredis.Reader(encoding="utf-8")
+    reader.feed(packed)
+    commands = []
+    while (words := reader.gets()) is not False:
+        commands.append(words)
+    return commands
+
+
+class Play:
+    """Drives a flow with prepared answers: a list of replies, or an exception. Its clock runs by pauses only."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, url: str = "redis://h:1") -> None:
+        self.flight = Flight(Target.parse(url), 5.0)
+        self.log: list[Any] = []
+        self.now = 1_000.0
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        self.proven = False
+
+    def drive(self, flow: Flow[Any], answers: Iterable[Any]) -> Any:
+        rest = iter(answers)
+        step: Exchange | Pause | Drop = next(flow)
+        while True:
+            answer: Any = None
+            match step:
+                case Exchange():
+                    answer = self._answer(step, rest)
+                case Pause():
+                    self.now += step.seconds
+                case Drop():
+                    self.log.append(("drop", str(step.address)))
+            try:
+                if isinstance(answer, Exception) and not isinstance(answer, Refusal):
+                    step = flow.throw(answer)
+                else:
+                    step = flow.send(answer)
+            except StopIteration as end:
+                left = list(rest) if isinstance(answers, list) else []
+                assert not left, "answers nobody asked for"
+                return end.value
+
+    def _answer(self, step: Exchange, rest: Any) -> Any:
+        words = sent(step.packed)
+        if words == [PROBE] and not self.proven:
+            self.proven = True
+            return [NEW]
+        assert len(words) == step.replies
+        self.log.append((str(step.address), *words))
+        answer = next(rest)
+        return answer if isinstance(answer, Exception) else list(answer)
+
+    def verbs(self) -> list[Any]:
+        """What was sent, without keys and arguments."""
+        return [(one[0], *(" ".join(words[:2]) for words in one[1:])) for one in self.log if one[0] != "drop"]
