@@ -7,10 +7,12 @@ import signal
 import subprocess
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from homing.cli.demo import report
 from homing.demo.account import Account
 from homing.demo.outbox import Mail
 from homing.demo.result import Result, measure
@@ -36,6 +38,15 @@ def test_what_is_in_neither_account_is_lost() -> None:
     )
     everything = Account(accepted=Counter({one.message_id: 1 for one in (ada, eve)}))
     assert measure("lists", LETTERS, everything, [dead(bob)], killed=0, seconds=0).lost == 0
+
+
+@pytest.mark.parametrize(("lost", "code"), [(0, 0), (1, 1)])
+def test_a_lost_mail_is_exit_code_1(lost: int, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    fine = Result("lists", sent=3, retried=0, dead=0, killed=2, duplicates=0, lost=0, seconds=1.0)
+    assert report([fine, replace(fine, engine="streams", lost=lost)], []) == code
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "1 mails did not arrive." if lost else "Every mail came home."
+    )
 
 
 @pytest.fixture(scope="module")

@@ -35,13 +35,14 @@ def command() -> int:
             result, dead = play.deliver(engine, screen, folder)
             results.append(result)
             died |= dict.fromkeys(map(epitaph, dead))
-    return _report(results, list(died))
+    return report(results, list(died))
 
 
-def _report(results: "list[Result]", died: list[tuple[str, str]]) -> int:
+def report(results: "list[Result]", died: list[tuple[str, str]]) -> int:
     """Print the dead letters and the table; the exit code."""
-    click.echo("\nDead letters, each with what the mail server said:\n")
-    print_table(("mail to", "died of"), died, columns=100)
+    if died:
+        click.echo("\nDead letters, each with what the mail server said:\n")
+        print_table(("mail to", "died of"), died, columns=100)
     click.echo()
     headers = ("engine", "sent", "retried", "dead", "killed workers", "duplicates", "lost", "seconds")
     rows = [
