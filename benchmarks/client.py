@@ -25,7 +25,7 @@ from tests.servers import Server, running
 
 CALLS, ROUNDS = 4_000, 5
 KEY, VALUE = "homing:{bench}:x", "x" * 200
-BODY = "#!lua\nredis.call('SET', KEYS[1], ARGV[1]) return ARGV[1]"
+BODY = "redis.call('SET', KEYS[1], ARGV[1]) return ARGV[1]"
 SHA = hashlib.sha1(BODY.encode()).hexdigest()
 SCRIPT = Script("bench", BODY, BODY, ("key",), ("value",), False, SHA, SHA)
 
