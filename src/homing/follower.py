@@ -142,13 +142,14 @@ class Follower:
                 self._reader.start()
 
     def _work(self) -> None:
+        client = self._link.client
         while True:
             with self._lock:
                 if not self._waiters or self._closed.is_set():
                     self._reader = None
                     return
             try:
-                item = self._link.client.pop(self._asking.key, BLOCK_S)
+                item = client.pop(self._asking.key, BLOCK_S)
             except HomingError:
                 # Every waiter looks at the stored end by itself meanwhile, and is told the error there.
                 self._closed.wait(random.uniform(0.1, 1.0))

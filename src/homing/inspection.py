@@ -10,7 +10,7 @@ from homing.handle import not_found
 from homing.job import Counts, JobRecord, Page, State, WorkerRecord
 from homing.keys import check_id
 from homing.sender import Sender
-from homing.steps import Steps, run, scan
+from homing.steps import Steps, run
 
 if TYPE_CHECKING:
     from homing.aclient import AsyncClient
@@ -208,14 +208,4 @@ class Inspection:
             problems += audit.problems
             if not (cursor := audit.cursor):
                 break
-        return problems + (yield from self._strays(engine))
-
-    def _strays(self, engine: Engine) -> Steps[list[str]]:
-        """Bodies without a place: hashes of jobs that no state knows, looked at once more each."""
-        prefix = self.keys.job("")
-        strays: list[str] = []
-        for key in (yield from scan(self.keys.job("*"))):
-            job_id = key.removeprefix(prefix)
-            if (yield from run(engine.job(job_id))) is None:
-                strays.append(f"job {self.name}/{job_id} has a body ({key}) and is in no state")
-        return strays
+        return problems

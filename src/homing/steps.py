@@ -41,12 +41,7 @@ class Sleep:
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Scan:
-    pattern: str
-
-
-Effect: TypeAlias = Run | RunMany | Wait | Sleep | Scan
+Effect: TypeAlias = Run | RunMany | Wait | Sleep
 Steps: TypeAlias = Generator[Effect, Any, T]
 
 
@@ -75,12 +70,6 @@ def sleep(seconds: float) -> Steps[None]:
     yield Sleep(seconds)
 
 
-def scan(pattern: str) -> Steps[list[str]]:
-    """All keys of this pattern on every node, each once; in no order."""
-    names: list[str] = yield Scan(pattern)
-    return names
-
-
 def drive(client: "Client", steps: Steps[T]) -> T:
     """Carry a procedure out with the sync client."""
     try:
@@ -105,8 +94,6 @@ def _act(client: "Client", effect: Effect) -> Any:
             return client.run_many(commands)
         case Wait(bells, block_s, command):
             return client.wait(bells, block_s, command)
-        case Scan(pattern):
-            return sorted({key.decode() for key in client.scan(pattern)})
         case Sleep(seconds):
             return time.sleep(seconds)
 
@@ -135,8 +122,6 @@ async def _aact(client: "AsyncClient", effect: Effect) -> Any:
             return await client.run_many(commands)
         case Wait(bells, block_s, command):
             return await client.wait(bells, block_s, command)
-        case Scan(pattern):
-            return sorted({key.decode() async for key in client.scan(pattern)})
         case Sleep(seconds):
             import asyncio
 

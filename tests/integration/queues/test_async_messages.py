@@ -102,6 +102,19 @@ async def test_going_on_or_leaving_unsettled_hands_back_and_says_so(queue: Queue
     assert await bodies(queue) == ["first", "second"]
 
 
+async def test_a_loop_that_is_left_leaves_the_queue_soon(queue: Queue) -> None:
+    await queue.aput_many(["first", "second"])
+    async for job in queue.aconsume(prefetch=2):
+        async with job:
+            break
+    await aeventually(lambda: _is_left(queue))
+    assert await queue.acounts() == Counts(waiting=1, finished=1)
+
+
+async def _is_left(queue: Queue) -> bool:
+    return (await queue.acounts()).workers == 0
+
+
 async def test_a_plain_with_says_what_to_write(queue: Queue) -> None:
     await queue.aput("x")
     with pytest.raises(TypeError, match="async with job"):

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 from homing import App, Job, Queue, State
+from homing.command import Command
 from homing.engines.engine import EngineName
 from homing.errors import JobCancelled, JobFailed, JobNotFound, ResultTimeout
 from homing.handle import RemoteError
@@ -56,6 +57,18 @@ def test_many_threads_wait_for_one_job(queue: Queue) -> None:
         for thread in threads:
             thread.join()
     assert results == ["abab"] * 8
+
+
+def test_a_lost_reply_is_made_up_for_by_looking(app: App, queue: Queue) -> None:
+    job, results = queue.put("ab"), []
+    thread = threading.Thread(target=lambda: results.append(job.result(timeout=20)))
+    thread.start()
+    eventually(lambda: queue.counts().replies == 1)
+    app.client.run(Command(("DEL",), (queue.keys("replies"),), (), int))
+    for message in queue.consume(block=False):
+        message.ack("abab")
+    thread.join()
+    assert results == ["abab"]
 
 
 def test_a_failed_job_raises_with_its_error_as_plain_data(queue: Queue) -> None:
@@ -177,9 +190,6 @@ def test_a_forgotten_result_is_no_none(app: App, engine: EngineName) -> None:
     job = length.enqueue("abc")
     for message in app.queue("typed").consume(block=False):
         message.ack(3)
-    with_key = app.queue("typed").keys.result(job.id)
-    from homing.command import Command
-
-    app.client.run(Command(("DEL",), (with_key,), (), int))
+    app.client.run(Command(("DEL",), (app.queue("typed").keys.result(job.id),), (), int))
     with pytest.raises(JobNotFound, match="returned None, or its result was forgotten"):
         job.result(timeout=5)
