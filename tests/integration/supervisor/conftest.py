@@ -62,6 +62,11 @@ def stuck(n: int) -> None:
     note("start", n)
     time.sleep(60)
 
+@app.task(queue="work", messages=True)
+def mail(recipient: str, subject: str, body: str) -> None:
+    with open(here / "mails", "a") as file:
+        file.write(f"{{recipient}}|{{subject}}|{{body}}\\n")
+
 @app.task(queue="work", isolation="process")
 def apart(n: int) -> None:
     note("apart", n)
@@ -174,9 +179,16 @@ def engine(request: pytest.FixtureRequest) -> EngineName:
 
 @pytest.fixture
 def site(valkey: Server, tmp_path: Path, engine: EngineName) -> Iterator[Site]:
+    """A site on the Valkey of this test process."""
+    with site_on(valkey, tmp_path, engine) as site:
+        yield site
+
+
+@contextlib.contextmanager
+def site_on(server: Server, tmp_path: Path, engine: EngineName) -> Iterator[Site]:
     """Whatever a test leaves running is killed; a queue that does not verify is a failure."""
     prefix = f"tree-{os.getpid()}-{next(_numbers)}"
-    code = TASKS.format(url=valkey.url, prefix=prefix, folder=str(tmp_path), engine=engine)
+    code = TASKS.format(url=server.url, prefix=prefix, folder=str(tmp_path), engine=engine)
     (tmp_path / "tasks.py").write_text(code)
     names: dict[str, object] = {}
     exec(compile(code, "tasks.py", "exec"), names)
