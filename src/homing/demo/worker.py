@@ -18,7 +18,8 @@ def main() -> int:
 
 def _stop_at_the_end_of_the_leash() -> None:
     """However the demo ends, its end of our stdin is closed by then."""
-    sys.stdin.buffer.read()
+    while os.read(sys.stdin.fileno(), 4096):  # unbuffered: a buffer's lock would be held at our end
+        pass
     os.kill(os.getpid(), signal.SIGTERM)
 
 
