@@ -45,5 +45,4 @@ def test_messages_and_a_retry(app: App, engine: EngineName) -> None:
             taken.append(job.payload)
     assert taken == ["first", "a", "c", "b", "later"]
     assert (outbox.counts(), outbox.verify()) == (Counts(finished=5), [])
-    job = outbox.put("end")
-    assert job.cancel()
+    assert outbox.put("end").cancel()
