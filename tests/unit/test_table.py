@@ -36,9 +36,8 @@ def lease(heart: Heart) -> Lease:
     return made
 
 
-def table(kinds: Mapping[str, set[Kind]] | None = None, backlog: int = 0, **sizes: int) -> Table:
-    both: dict[Kind, int] = {"async": 4, "thread": 2, "process": 1}
-    return Table({**both, **sizes}, kinds or {"q": {"async"}}, lambda: backlog)  # type: ignore[dict-item]
+def table(kinds: Mapping[str, set[Kind]] | None = None, backlog: int = 0) -> Table:
+    return Table({"async": 4, "thread": 2, "process": 1}, kinds or {"q": {"async"}}, lambda: backlog)
 
 
 def entry(
@@ -88,6 +87,16 @@ def test_short_jobs_are_taken_ahead_and_long_ones_are_not() -> None:
     quick.started(0.0)
     quick.ended(0.00001, 0.00001)
     assert (quick.prefetch(0.1), Pace().prefetch(0.0)) == (PREFETCH_MAX, 0)
+
+
+def test_heavy_jobs_are_claimed_in_small_numbers(lease: Lease) -> None:
+    of = Table({"async": 100}, {"q": {"async"}}, lambda: 0)
+    heavy = entry(lease, 1)
+    heavy.job.payload = b"x" * (1 << 20)
+    of.weighed("q", [heavy.job])
+    assert of.room("q") == 4
+    of.weighed("q", [entry(lease, 2).job] * 10)
+    assert of.room("q") == 8
 
 
 def test_jobs_start_in_the_order_of_their_claims(lease: Lease) -> None:

@@ -92,6 +92,7 @@ class Desk:
         """Put claimed jobs where their kind waits; what nobody here knows goes to another worker."""
         now_s = boot_s()
         self.counts["claimed"] += len(claim.jobs)
+        self._table.weighed(lease.queue, claim.jobs)
         closed = self._table.closed
         for job in claim.jobs:
             task = self._task(lease.queue, job)

@@ -1,5 +1,6 @@
 """A worker inside a program: `async with app.worker() as worker: await worker.join()`."""
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
@@ -104,8 +105,8 @@ class InsideWorker:
             else:  # cancelled, or the program ends: nobody waits for handlers any more
                 await self.interrupt()
         finally:
-            if self._ticker is not None:
-                self._ticker.close()
+            if self._ticker is not None:  # waits for its thread, which may wait for the server
+                await asyncio.to_thread(self._ticker.close)
 
     def _started(self) -> Runner:
         if self._runner is None:

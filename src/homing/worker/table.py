@@ -14,6 +14,8 @@ Kind = Literal["async", "thread", "process"]
 #: A buffer holds about what its slots can run in this time.
 HORIZON_S = 0.1
 PREFETCH_MAX = 500
+#: The bytes of payload that one claim should bring, as the jobs before went.
+CLAIM_BYTES = 4 * 1024 * 1024
 #: The claimer stops while this many outcomes wait for an answer.
 OUTCOMES_MAX = 2_000
 #: After jobs of a full kind were handed back, their queue is claimed at that kind's pace this long.
@@ -121,6 +123,7 @@ class Table:
             first += size
         self._kinds = {queue: set(found) for queue, found in kinds.items()}
         self._backlog = backlog
+        self._weights: dict[str, int] = {}
         self._crowded: dict[str, tuple[Kind, float]] = {}
         self._waiters: set[asyncio.Future[None]] = set()
         self.leases: dict[str, Lease] = {}  # queue -> its registration now
@@ -154,7 +157,7 @@ class Table:
             return int(self.held == 0 and self.reserved in (None, queue))
         if self.held and now_s < self._shy_until_s.get(queue, 0.0):
             return 0
-        return self._worth(queue, now_s)
+        return min(self._worth(queue, now_s), max(1, CLAIM_BYTES // self._weights.get(queue, 1)))
 
     def _worth(self, queue: str, now_s: float) -> int:
         benches = [self.benches[kind] for kind in self._kinds[queue]]
@@ -168,6 +171,12 @@ class Table:
         spare = sum(bench.spare for bench in benches)
         # With slots to fill one job is worth a trip; to fill a buffer, only half a buffer is.
         return max(0, spare + extra) if spare > 0 or spare + extra >= (extra + 1) // 2 > 0 else 0
+
+    def weighed(self, queue: str, jobs: Sequence[Claimed]) -> None:
+        """Learn from a claim how heavy the jobs of this queue are, so that the next one is no flood."""
+        if jobs:
+            size = sum(len(job.payload) for job in jobs) // len(jobs)
+            self._weights[queue] = max(1, size, self._weights.get(queue, 1) // 2)
 
     async def changed(self, timeout_s: float) -> None:
         """Wait until a job ended or a buffer is half empty, at most so long."""

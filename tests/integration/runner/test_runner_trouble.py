@@ -103,6 +103,22 @@ async def test_a_worker_outlasts_a_restart_of_its_server(tmp_path: Path, engine:
     server.stop()
 
 
+async def test_a_worker_outlasts_the_loss_of_all_data(engine: EngineName) -> None:
+    with running("valkey-9.1") as server, server.redis() as admin:
+        app = App(server.url)
+        runs: Counter[int] = Counter()
+        step = declare(app, engine, runs)
+        async with app.worker() as worker:
+            step.enqueue(1)
+            await until(lambda: worker.counts["completed"] == 1)
+            admin.flushall()
+            step.enqueue(2)
+            await until(lambda: runs[2] == 1, 5)
+            await until(lambda: worker.counts["completed"] == 2)
+        assert app.queue("q").verify() == []
+        await app.aclose()
+
+
 @pytest.mark.parametrize("name", ["valkey-9.1", "redis-6.2"])
 async def test_a_full_server_drains(engine: EngineName, name: str) -> None:
     with running(name) as server, server.redis() as admin:
