@@ -2,7 +2,8 @@
 
 import asyncio
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -103,17 +104,30 @@ def server(clients: Clients, server_name: str) -> Server:
 
 
 @pytest.fixture
-def queue(
+def new_queue(
     server: Server,
     clients: Clients,
     engine_name: EngineName,
     client_kind: str,
     request: pytest.FixtureRequest,
-) -> Iterator[Queue]:
+) -> Iterator[Callable[[], Queue]]:
+    """Makes queues of the test's own, which nobody has used."""
+    numbers = count(1)
+    start = f"{engine_name}-{client_kind}-{id(request):x}"
+    raw = clients.raw(server.name)
+
+    def make_one() -> Queue:
+        engine = make(engine_name, Keys(f"{start}-{next(numbers)}"))
+        return Queue(engine, clients.run(client_kind, server.name), raw)
+
+    yield make_one
+    with raw.pipeline(transaction=False) as flight:  # one key each: a cluster takes no two slots at once
+        for key in raw.keys(f"homing:{{{start}-*"):
+            flight.unlink(key)
+        flight.execute()
+
+
+@pytest.fixture
+def queue(new_queue: Callable[[], Queue]) -> Queue:
     """A queue of the test's own, which nobody has used."""
-    name = f"{engine_name}-{client_kind}-{id(request):x}"
-    engine = make(engine_name, Keys(name))
-    queue = Queue(engine, clients.run(client_kind, server.name), clients.raw(server.name))
-    yield queue
-    if left := queue.raw.keys(f"{queue.keys.base}*"):
-        queue.raw.unlink(*left)
+    return new_queue()

@@ -225,6 +225,20 @@ def test_a_lost_body_among_many_does_not_hide_the_rest(queue: Queue) -> None:
     assert queue.counts().missing == 19
 
 
+def test_a_group_that_somebody_destroyed_is_made_again_from_the_beginning(queue: Queue) -> None:
+    if queue.engine.name == "lists":
+        return
+    queue.enqueue(A, B)
+    worker = queue.register()
+    [before] = queue.claim(worker, limit=1)
+    queue.raw.xgroup_destroy(queue.keys.stream(0), "workers")
+    after = queue.claim(worker)
+    assert ids(after) == ["a", "b"]  # at least once
+    assert after[0].token > before.token
+    assert queue.ack(worker, *after).done == 2
+    assert queue.whole() == Whole(completed=["a", "b"], workers=["w1"])
+
+
 VERBS: dict[str, Callable[[Queue], object]] = {
     "open": lambda queue: queue.open(),
     "enqueue": lambda queue: queue.enqueue(A),
