@@ -62,7 +62,7 @@ def _print_version(ctx: click.Context, parameter: click.Parameter, value: bool) 
     help="Show the version.",
 )
 def cli() -> None:
-    r"""Every job comes home: a job and message queue on Redis and Valkey.
+    """Every job comes home: a job and message queue on Redis and Valkey.
 
     \b
     Try it, with nothing else installed:  homing demo
@@ -71,7 +71,7 @@ def cli() -> None:
     Options come first, then HOMING_* variables, then [tool.homing] in pyproject.toml.
     Exit codes: 0 done, 1 something failed, 2 usage, 69 no server, 75 stopped with work handed back,
     130 interrupted.
-    """
+    """  # noqa: D301 - click keeps the lines behind a \b as they are
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
