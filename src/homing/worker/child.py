@@ -1,11 +1,13 @@
 """One worker process: imports the app and runs its jobs; started and watched by a supervisor.
 
-`python -m homing.worker.child SOCKET PAGE STACKS`, numbers of inherited files.
+`python -m homing.worker.child SOCKET PAGE STACKS LEASH`, numbers of inherited files.
 """
 
 import asyncio
+import atexit
 import faulthandler
 import logging
+import os
 import signal
 import socket
 import sys
@@ -70,13 +72,17 @@ class Channel:
 
 
 def main(arguments: list[str]) -> int:
-    channel = Channel(int(arguments[0]))
+    fds = [int(argument) for argument in arguments]
+    for fd in fds:
+        os.set_inheritable(fd, False)  # what handlers start has no business with them
+    channel = Channel(fds[0])
     start = channel.start()
     kin.die_with(start.parent)
-    faulthandler.register(signal.SIGUSR2, file=int(arguments[2]), all_threads=True)
+    guard = kin.guard_group(fds[3])
+    faulthandler.register(signal.SIGUSR2, file=fds[2], all_threads=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to decide
     logging.basicConfig(level=start.log_level, format=LOG_FORMAT, stream=sys.stderr)
-    page = Page(int(arguments[1]), lambda said: channel.say(_told(said)))
+    page = Page(fds[1], lambda said: channel.say(_told(said)))
     try:
         app = _app(start, channel)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -84,9 +90,14 @@ def main(arguments: list[str]) -> int:
     except HomingError as error:
         print(f"Error: {error}", file=sys.stderr)
         return _code_of(error)
+    except SystemExit as left:
+        print(f"Error: {start.app} ended its process while it was imported: {left!r}", file=sys.stderr)
+        return FAILED
     except Exception:
         traceback.print_exc()
         return FAILED
+    finally:
+        del guard
 
 
 def _told(said: Joined | int) -> Said:
@@ -107,7 +118,16 @@ def _app(start: Start, channel: Channel) -> "App":
     app = load_app(start.app)
     target, settings = app.target(), app.settings
     folder = None if app.embedded_folder is None else str(app.embedded_folder.absolute())
-    channel.say(Hello(replace(target, revive=None), settings.prefix, folder, settings.deadline, settings.stall))
+    channel.say(
+        Hello(
+            target=replace(target, revive=None),
+            prefix=settings.prefix,
+            folder=folder,
+            deadline_s=settings.deadline,
+            stall_s=settings.stall,
+            grace_s=settings.grace,
+        )
+    )
     app.client.run(Command(("PING",), (), (), bool))
     return app
 
@@ -168,10 +188,10 @@ def _exit_code(ending: "Ending", runner: "Runner") -> int:
 
 if __name__ == "__main__":
     code = main(sys.argv[1:])
+    # What the app registered for the end of its process; then at once, since threads of user code
+    # that nobody can stop must not keep it.
+    atexit._run_exitfuncs()
     logging.shutdown()
     sys.stdout.flush()
     sys.stderr.flush()
-    # Threads of user code that nobody can stop must not keep the process.
-    import os
-
     os._exit(code)

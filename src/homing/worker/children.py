@@ -3,7 +3,7 @@
 import contextlib
 import json
 import os
-import selectors
+import select
 import signal
 import socket
 import subprocess
@@ -20,8 +20,31 @@ from homing.worker.page import PAGE_BYTES, Joined, PageView
 STACKS_S = 1.0
 #: A loop may stand still for the longest time limit of what runs, and this much longer.
 LIMIT_MARGIN_S = 5.0
+#: An app may take this long to be imported, or as long as a loop may stand still.
+IMPORT_S = 60.0
+#: Of the time between two looks this much counts: what passed while we slept did not pass for the child.
+LOOK_MAX_S = 1.0
 #: The end of the stacks that goes with the dead letter.
 STACKS_BYTES = 16_384
+
+
+class Stillness:
+    """How long a pulse has stood still, in time that its watcher was awake.
+
+    A machine that slept, or a tree that was stopped, finds an old pulse and no stall.
+    """
+
+    def __init__(self, now_s: float) -> None:
+        self._pulse_s = 0.0
+        self._looked_s = now_s
+        self._still_s = 0.0
+
+    def look(self, pulse_s: float, now_s: float) -> float:
+        """Seconds since this pulse was new; to be called often."""
+        step_s = min(max(now_s - self._looked_s, 0.0), LOOK_MAX_S)
+        self._still_s = self._still_s + step_s if pulse_s == self._pulse_s else 0.0
+        self._pulse_s, self._looked_s = pulse_s, now_s
+        return self._still_s
 
 
 class Child:
@@ -35,12 +58,16 @@ class Child:
         self.hello: Hello | None = None
         self.ready = False
         self.stacks = ""  # what it was doing when it was killed for standing still
+        self.stopped = False  # killed because it was to stop: no fault of what it ran
+        self._stillness = Stillness(self.started_s)
         self._lines = Lines()
         self._page = _shared_file(PAGE_BYTES)
         self._stacks = _shared_file(0)
         self.view = PageView(self._page.fileno())
         self.socket, theirs = socket.socketpair()
-        fds = (theirs.fileno(), self._page.fileno(), self._stacks.fileno())
+        # Ends with this process: what tells the child's group, whoever of it is left.
+        leash, self._leash = os.pipe()
+        fds = (theirs.fileno(), self._page.fileno(), self._stacks.fileno(), leash)
         try:
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "homing.worker.child", *map(str, fds)],
@@ -53,8 +80,10 @@ class Child:
             raise
         finally:
             theirs.close()
+            os.close(leash)
         self.pid = self._process.pid
-        self.socket.sendall(line(start))
+        with contextlib.suppress(ConnectionError):  # it has ended already, which shows
+            self.socket.sendall(line(start))
         self.socket.setblocking(False)
 
     def read(self) -> bool:
@@ -83,12 +112,13 @@ class Child:
                 self.members = {key: one for key, one in self.members.items() if key != index}
 
     def order(self, text: str) -> None:
-        """Say `drain` or `interrupt`; a child that is gone does not hear it."""
+        """Say `drain` or `interrupt`. A child that does not listen, since it is gone or closed what was
+        not its own, is killed.
+        """
         try:
             self.socket.sendall(text.encode() + b"\n")
-        except OSError as error:
-            if self.ended() is None:
-                raise RuntimeError(f"child {self.pid} is alive and does not take orders") from error
+        except OSError:
+            self.stop()
 
     def ended(self) -> int | None:
         """Its exit code (negative: a signal), None while it lives.
@@ -97,7 +127,7 @@ class Child:
         can get its number.
         """
         if self._process.returncode is None and self._is_over():
-            self.kill()
+            self._kill_group()
             self._process.wait()
         return self._process.returncode
 
@@ -109,29 +139,35 @@ class Child:
     def stalled(self, stall_s: float) -> bool:
         """Whether its loop has stood still for too long; a running job's own limit counts."""
         pulse_s, limit_s = self.view.pulse()
-        since_s = pulse_s or self.started_s + stall_s
-        return boot_s() - since_s > max(stall_s, limit_s + LIMIT_MARGIN_S)
+        still_s = self._stillness.look(pulse_s, boot_s())
+        return still_s > max(stall_s, limit_s + LIMIT_MARGIN_S if pulse_s else IMPORT_S)
 
-    def dump_and_kill(self) -> None:
-        """Have it write all its stacks down, then kill it with its group."""
-        os.kill(self.pid, signal.SIGUSR2)
-        with selectors.DefaultSelector() as until:
-            until.register(self.socket, selectors.EVENT_READ)
-            end_s = boot_s() + STACKS_S
-            size = -1
-            while boot_s() < end_s and (size <= 0 or size != os.fstat(self._stacks.fileno()).st_size):
-                size = os.fstat(self._stacks.fileno()).st_size
-                until.select(0.05)
-        size = os.fstat(self._stacks.fileno()).st_size
+    def dump(self) -> str:
+        """Have it write the stacks of all its threads down, and read them."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGUSR2)
+        end_s = boot_s() + STACKS_S
+        before, size = -1, 0
+        while boot_s() < end_s and (size == 0 or size != before):
+            select.select((), (), (), 0.05)
+            before, size = size, os.fstat(self._stacks.fileno()).st_size
         tail = os.pread(self._stacks.fileno(), STACKS_BYTES, max(0, size - STACKS_BYTES))
         self.stacks = tail.decode("utf-8", "replace")
+        return self.stacks
+
+    def stop(self) -> None:
+        """End it now, because it is to stop: nothing that it ran is to blame."""
+        self.stopped = True
         self.kill()
 
     def kill(self) -> None:
         """End it and its whole group, now."""
         if self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGKILL)
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # macOS may not signal the dead
+            os.killpg(self.pid, signal.SIGKILL)
 
     def running(self) -> Iterator[tuple[Joined, list[str]]]:
         """Its members, each with the ids that had started and not ended."""
@@ -142,6 +178,7 @@ class Child:
     def close(self) -> None:
         for file in (self.socket, self._page, self._stacks):
             file.close()
+        os.close(self._leash)
         self.view.close()
 
 

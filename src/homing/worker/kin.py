@@ -2,9 +2,13 @@
 
 import os
 import signal
+import subprocess
 import sys
 
 _PR_SET_PDEATHSIG = 1
+#: Waits for the end of its standard input. A stop signal to the whole group is not for it.
+_GUARD = "trap '' INT TERM HUP; read -r _; kill -9 0"
+_SHELL = "/bin/sh"
 
 
 def die_with(parent: int) -> None:
@@ -21,6 +25,33 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
+def guard_group(leash: int) -> "subprocess.Popen[bytes] | None":
+    """Have a small process of this group kill the group when the pipe `leash` ends; hold what it returns.
+
+    What dies with its parent is gone before it can end what it started itself; this one is not.
+    Without a shell, as in a bare container image, what handlers started may live on.
+    """
+    if not os.access(_SHELL, os.X_OK):
+        return None
+    return subprocess.Popen(
+        [_SHELL, "-c", _GUARD], stdin=leash, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+
+
 def kill_own_group() -> None:
     """End this process and all that it started, now."""
     os.killpg(os.getpgrp(), signal.SIGKILL)
+
+
+def reap_orphans(children: set[int]) -> None:
+    """Let go of the dead that are none of `children`: the first process of a container inherits them."""
+    if os.getpid() != 1:
+        return
+    while True:
+        try:
+            dead = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return
+        if dead is None or dead.si_pid in children:
+            return
+        os.waitpid(dead.si_pid, 0)

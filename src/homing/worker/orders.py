@@ -35,6 +35,7 @@ class Hello(msgspec.Struct, tag="hello"):
     folder: str | None  # of the embedded server
     deadline_s: float
     stall_s: float
+    grace_s: float
 
 
 class Ready(msgspec.Struct, tag="ready"):

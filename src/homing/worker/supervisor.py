@@ -4,6 +4,7 @@ It imports no user code. Its main thread forks, since what dies with its parent 
 """
 
 import logging
+import math
 import os
 import selectors
 import signal
@@ -22,23 +23,23 @@ from homing import events
 from homing.client import Client
 from homing.delivery.heart import boot_s
 from homing.embedded import Membership, join
-from homing.engines import make
-from homing.errors import HomingError, SettingsError
-from homing.keys import Keys, check_queue
+from homing.errors import SettingsError
+from homing.keys import check_queue
 from homing.limits import seconds, whole
+from homing.worker import kin
 from homing.worker.child import LOG_FORMAT
 from homing.worker.children import Child, crash_error
 from homing.worker.keeping import Keeping
-from homing.worker.orders import CONDEMNED, DONE, HANDED_BACK, Hello, Start
-from homing.worker.page import Joined
+from homing.worker.orders import CONDEMNED, DONE, FAILED, HANDED_BACK, Hello, Start
+from homing.worker.reclaimer import Owed, Reclaimer
 
 #: How often the supervisor looks up when nothing tells it to.
 LOOK_S = 0.5
 #: A child that lived shorter than this is started again later and later.
 YOUNG_S = 5.0
 RESTART_S, RESTART_MAX_S = 0.1, 10.0
-#: One try to give a dead child's jobs back; in an outage there will be others.
-RECLAIM_S = 1.0
+#: A child that was told to stop has its grace, and then this long to hand back and leave.
+LEAVE_S = 10.0
 #: What a third stop signal ends with.
 KILLED = 130
 
@@ -105,11 +106,12 @@ class Supervisor:
         self._heard = 0  # of those acted on
         self._code = DONE
         self._suspects: deque[str] = deque()  # queues, from the ticking thread
-        self._unreclaimed: list[tuple[Joined, bytes, list[str], bool]] = []
+        self._gone_s = math.inf  # boot_s() time at which every child must be gone
         self._selector = selectors.DefaultSelector()
         self._client: Client | None = None
-        self._prefix = "homing"
+        self._reclaimer: Reclaimer | None = None
         self._stall_s = 300.0
+        self._grace_s = 0.0 if options.grace is None else options.grace
         self._keeping: Keeping | None = None
         self._membership: Membership | None = None
 
@@ -149,15 +151,22 @@ class Supervisor:
     def run(self) -> int:
         """The exit code, once every child has ended and is not to be started again."""
         self._spawn(self._start)
-        while self._children or self._due or self._unreclaimed:
+        while self._children or self._due or (self._owes() and not self._stops):
             self._wait()
             self._obey()
+            kin.reap_orphans({child.pid for child in self._children})
             for child in list(self._children):
                 self._look_after(child)
-            self._reclaim_again()
-            self._start_due()
+            if self._reclaimer is not None:
+                self._reclaimer.work()
             self._start_solo()
+            self._start_due()
+        if self._reclaimer is not None:
+            self._reclaimer.work(now=True)
         return KILLED if self._heard >= 3 else self._code
+
+    def _owes(self) -> bool:
+        return self._reclaimer is not None and self._reclaimer.owes
 
     # What happens.
 
@@ -173,12 +182,14 @@ class Supervisor:
         while self._heard < self._stops:
             self._heard += 1
             self._due.clear()
-            events.emit("stopping", how=("drain", "interrupt", "kill")[min(self._heard, 3) - 1])
+            how = ("drain", "interrupt", "kill")[min(self._heard, 3) - 1]
+            self._gone_s = boot_s() + LEAVE_S + (self._grace_s if how == "drain" else 0.0)
+            events.emit("stopping", how=how)
             for child in self._children:
-                if self._heard >= 3:
-                    child.kill()
+                if how == "kill" or child.hello is None:  # one that still imports its app has nothing to end
+                    child.stop()
                 else:
-                    child.order("drain" if self._heard == 1 else "interrupt")
+                    child.order(how)
 
     def _look_after(self, child: Child) -> None:
         was_ready, open_ended = child.ready, child.read()
@@ -186,23 +197,30 @@ class Supervisor:
             self._unregister(child)
         if child.hello is not None and self._client is None:
             self._meet(child.hello)
-        if child.ready and not was_ready:
-            self._is_ready(child)
         code = child.ended()
         if code is not None:
             child.read()  # its last words
+        if child.ready and not was_ready:
+            self._is_ready(child)
+        if code is not None:
             self._bury(child, code)
         elif child.stalled(self._stall_s):
-            events.emit("child_stalled", level=logging.ERROR, pid=child.pid)
-            child.dump_and_kill()
-            logging.getLogger("homing").error("stacks of child %d:\n%s", child.pid, child.stacks)
+            self._give_up(child, "child_stalled")
+            child.kill()
+        elif boot_s() > self._gone_s and not child.stopped:
+            self._give_up(child, "child_overstays")
+            self._code = HANDED_BACK
+            child.stop()
+
+    def _give_up(self, child: Child, why: str) -> None:
+        events.emit(why, level=logging.ERROR, pid=child.pid)
+        logging.getLogger("homing").error("stacks of child %d:\n%s", child.pid, child.dump())
 
     def _is_ready(self, child: Child) -> None:
         events.emit("child_ready", pid=child.pid, solo=child.what.solo)
         if not self._ever_ready:
             self._ever_ready = True
-            for _ in range(1, self._options.processes):
-                self._spawn(self._start)
+            self._due += [(boot_s(), self._start)] * (self._options.processes - 1 if self._stops == 0 else 0)
 
     def _meet(self, hello: Hello) -> None:
         """The first child knows where the server is: from now on its leases are kept from here."""
@@ -211,8 +229,9 @@ class Supervisor:
             self._membership = join(Path(hello.folder))
             target = replace(target, revive=self._membership.revive)
         self._client = Client(target, deadline=hello.deadline_s)
-        self._prefix = hello.prefix
+        self._reclaimer = Reclaimer(self._client, hello.prefix)
         self._stall_s = hello.stall_s if self._options.stall is None else self._options.stall
+        self._grace_s = hello.grace_s if self._options.grace is None else self._options.grace
         ticking = Client(target, deadline=hello.deadline_s)
         self._keeping = Keeping(ticking, hello.prefix, lambda: list(self._children), self._suspects.append)
 
@@ -232,11 +251,12 @@ class Supervisor:
         """A child has ended: give back what it held, and start another where one is due."""
         self._children.remove(child)
         self._unregister(child)
-        seen_dying = code not in (DONE, HANDED_BACK, CONDEMNED)
+        seen_dying = code not in (DONE, HANDED_BACK, CONDEMNED) and not child.stopped
         error = crash_error(code, child.stacks)
-        for member, started in child.running():
-            if not self._reclaim(member, error, started, died=seen_dying):
-                self._unreclaimed.append((member, error, started, seen_dying))
+        if self._reclaimer is not None:
+            self._reclaimer.owe(
+                Owed(member, started, error, died=seen_dying) for member, started in child.running()
+            )
         lived_s = boot_s() - child.started_s
         child.close()
         events.emit(
@@ -246,12 +266,14 @@ class Supervisor:
             code=code,
             lived_s=round(lived_s, 1),
         )
-        if code == HANDED_BACK:
+        if code == HANDED_BACK and self._stops:
             self._code = HANDED_BACK
-        if not self._ever_ready:
-            self._code = code if code > 0 else 1
-        elif self._stops == 0 and not child.what.solo and not (self._options.burst and code == DONE):
+        if self._stops or child.what.solo or (self._options.burst and code == DONE):
+            return
+        if self._ever_ready:
             self._restart_later(child.what, lived_s)
+        else:
+            self._code = code if code > 0 else FAILED
 
     def _restart_later(self, start: Start, lived_s: float) -> None:
         self._failures = 0 if lived_s >= YOUNG_S else self._failures + 1
@@ -265,7 +287,12 @@ class Supervisor:
         due = [start for at_s, start in self._due if at_s <= now_s]
         self._due = [(at_s, start) for at_s, start in self._due if at_s > now_s]
         for start in due:
-            self._spawn(start)
+            try:
+                self._spawn(start)
+            except OSError as error:  # out of processes or memory
+                events.emit("child_not_started", level=logging.ERROR, error=error)
+                if not start.solo:  # the next tick asks for that one again
+                    self._restart_later(start, 0.0)
 
     def _start_solo(self) -> None:
         """Suspects wait for a worker with nothing else: start one, if none is there for their queue."""
@@ -273,40 +300,5 @@ class Supervisor:
         solo = {queue for child in self._children if child.what.solo for queue in child.what.queues or ()}
         if self._stops == 0 and self._ever_ready:
             for queue in queues - solo:
-                self._spawn(msgspec.structs.replace(self._start, queues=[queue], solo=True, burst=False))
-
-    # What a dead child held.
-
-    def _reclaim(self, member: Joined, error: bytes, started: Sequence[str], *, died: bool) -> bool:
-        """Give back what a member held; False when the server could not be asked."""
-        if self._client is None:
-            return True
-        engine = make("lists" if member.engine == "lists" else "streams", Keys(member.queue, self._prefix))
-        moved = buried = 0
-        try:
-            while True:
-                done = self._client.run(
-                    engine.reclaim(
-                        member.worker,
-                        reason="died" if died else "left",
-                        started=started if died else (),
-                        error=error,
-                    ),
-                    deadline=RECLAIM_S,
-                )
-                moved, buried = moved + done.moved, buried + done.buried
-                if not done.more:
-                    break
-        except HomingError as failed:
-            events.emit("reclaim_failed", level=logging.WARNING, queue=member.queue, error=failed)
-            return False
-        if moved or buried:
-            events.emit("reclaimed", queue=member.queue, worker=member.worker, moved=moved, buried=buried)
-        return True
-
-    def _reclaim_again(self) -> None:
-        """After an outage; while stopping, not for ever: its lease lapses all the same."""
-        waiting, self._unreclaimed = self._unreclaimed, []
-        for member, error, started, died in waiting:
-            if not self._reclaim(member, error, started, died=died) and not self._stops:
-                self._unreclaimed.append((member, error, started, died))
+                alone = msgspec.structs.replace(self._start, queues=[queue], solo=True, burst=False)
+                self._due.append((boot_s(), alone))
