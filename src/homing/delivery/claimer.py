@@ -1,17 +1,18 @@
 """Taking jobs: one loop for all queues that share a connection. It blocks on the bell, never on the queue."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from homing import events
 from homing.command import Command
+from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.heart import Heart, boot_s
 from homing.delivery.lease import Lease
-from homing.delivery.settler import backoff_s
 from homing.engines.engine import BATCH_MAX, Engine
-from homing.errors import ClaimRefused, HomingError, LeaseLost
+from homing.errors import HomingError, LeaseLost
 from homing.ids import new_worker_id
 from homing.job import Claim
 from homing.keys import Keys
@@ -111,7 +112,7 @@ class Claimer:
                     await self._held(post, post.lease)
                 except HomingError as error:
                     # Leaving gives it back as well.
-                    events.emit("held_failed", queue=post.queue, error=error)
+                    events.emit("held_failed", level=logging.WARNING, queue=post.queue, error=error)
 
     def stuck(self) -> list[Post]:
         """The queues that gave nothing for some seconds although there is room and jobs wait."""
@@ -156,7 +157,7 @@ class Claimer:
                 if task is not None:
                     task.uncancel()
             except Exception as error:  # a mistake of ours must not end the worker
-                events.emit("claimer_failed", error=error)
+                events.emit("claimer_failed", level=logging.ERROR, error=error)
                 await asyncio.sleep(LOOK_S)
             start = (start + 1) % len(self.posts)
 
@@ -303,7 +304,7 @@ class Claimer:
         post.asked_s = post.gained_s = boot_s()
         self._intake.enlisted(lease)
         if again:
-            events.emit("registered_again", queue=post.queue, worker=worker)
+            events.emit("registered_again", level=logging.WARNING, queue=post.queue, worker=worker)
 
     async def _held(self, post: Post, lease: Lease) -> None:
         """Adopt what the server says this worker holds and its table does not know."""
@@ -315,13 +316,16 @@ class Claimer:
                 claim = await self._wire().run(replace(command, resend=False))
                 more = claim.more and bool(claim.jobs)
                 if claim.jobs:
-                    events.emit("adopted", queue=post.queue, ids=[job.id for job in claim.jobs])
+                    events.emit(
+                        "adopted", level=logging.WARNING, queue=post.queue, ids=[job.id for job in claim.jobs]
+                    )
                     self._intake.accept(lease, claim)
             post.ask, post.asked_s = False, boot_s()
 
     def _failed(self, post: Post, error: HomingError) -> None:
         """Rest before this queue is tried again; what its claim took is asked for then."""
-        events.emit("claim_failed", queue=post.queue, error=error)
         post.eager = True
-        post.failures += not isinstance(error, ClaimRefused)
+        post.failures += 1
+        if now_and_then(post.failures):
+            events.emit("claim_failed", level=logging.WARNING, queue=post.queue, error=error)
         post.rest_until_s = boot_s() + backoff_s(post.failures)

@@ -1,13 +1,14 @@
 """Telling the server how runs ended: in batches, at once when idle, again through an outage."""
 
 import asyncio
-import random
+import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any, Protocol
 
 from homing import events
 from homing.command import Command
+from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.lease import Lease
 from homing.engines.engine import BATCH_MAX
 from homing.errors import LeaseLost, QueueFull
@@ -15,9 +16,6 @@ from homing.job import Ack, Again, Dead, Settled, Settlement
 
 #: The most bytes of results, errors and metas in one call.
 BATCH_BYTES = 4 * 1024 * 1024
-#: Backoff between two attempts of the same call, in seconds.
-PAUSE_S, PAUSE_MAX_S = 0.05, 2.0
-
 Run = Callable[[Command[Any]], Awaitable[Any]]
 Held = tuple[Settlement, object]
 
@@ -28,11 +26,6 @@ class Account(Protocol):
     def settled(self, settlements: list[Settlement], refused: list[str]) -> None: ...
 
     def thrown_away(self, count: int) -> None: ...
-
-
-def backoff_s(failures: int) -> float:
-    """Seconds to wait after so many failures in a row, with jitter."""
-    return min(PAUSE_MAX_S, PAUSE_S * 2.0 ** min(failures, 10)) * random.uniform(0.5, 1.0)
 
 
 class Settler:
@@ -110,7 +103,14 @@ class Settler:
         failures = 0
         async with self._lease.flight:
             while not self._lease.lost:
-                events.emit("settle_failed", queue=self._lease.queue, outcomes=len(batch), error=error)
+                if now_and_then(failures + 1):
+                    events.emit(
+                        "settle_failed",
+                        level=logging.WARNING,
+                        queue=self._lease.queue,
+                        outcomes=len(batch),
+                        error=error,
+                    )
                 await asyncio.sleep(backoff_s(failures))
                 # A job that was delivered to this worker again has left its hands before: the call
                 # whose answer was lost did act, and must not act on the new run.
@@ -138,7 +138,9 @@ class Settler:
             if jobs.get(settlement.id) is held:
                 del jobs[settlement.id]
         if settled.refused:
-            events.emit("outcomes_refused", queue=self._lease.queue, ids=settled.refused)
+            events.emit(
+                "outcomes_refused", level=logging.WARNING, queue=self._lease.queue, ids=settled.refused
+            )
         self._account.settled([settlement for settlement, _ in batch], settled.refused)
 
     def _lost(self, batch: list[Held]) -> None:

@@ -5,7 +5,7 @@ thread around it, for workers inside a program and for `Queue.consume`.
 """
 
 import json
-import random
+import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from typing import Any
 from homing import events
 from homing.client import Client
 from homing.command import Command
+from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.heart import boot_s
 from homing.engines import make
 from homing.engines.engine import Engine, EngineName
@@ -113,11 +114,14 @@ class TickRound:
                 done = self.reclaim(members.queue, members.engine, worker, reason="lapsed")
             except HomingError as error:
                 # It stays lapsed: the next tick of anybody names it again.
-                events.emit("reclaim_failed", queue=members.queue, worker=worker, error=error)
+                events.emit(
+                    "reclaim_failed", level=logging.WARNING, queue=members.queue, worker=worker, error=error
+                )
                 continue
             if not done[-1].alive:
                 events.emit(
                     "worker_lapsed",
+                    level=logging.WARNING,
                     queue=members.queue,
                     worker=worker,
                     moved=sum(each.moved for each in done),
@@ -133,7 +137,7 @@ class TickRound:
         try:
             self._client.run(Command(("SADD",), (key,), tuple(due), int))
         except HomingError as error:
-            events.emit("announce_failed", queues=due, error=error)
+            events.emit("announce_failed", level=logging.WARNING, queues=due, error=error)
         else:
             self._announced.update(dict.fromkeys(due, now_s))
 
@@ -237,12 +241,16 @@ class Ticker:
             self._wake.clear()
             started_s = boot_s()
             again, failed = self._beat()
-            failures = failures + 1 if failed else 0
             if again:
                 continue
             rest_s = self._period_s() - (boot_s() - started_s)
+            failures = failures + 1 if failed else 0
             if failures:
-                rest_s = min(PERIOD_S, 0.05 * 2 ** min(failures, 6)) * random.uniform(0.5, 1.0)
+                rest_s = min(PERIOD_S, backoff_s(failures))
+                if now_and_then(failures):
+                    events.emit(
+                        "tick_failed", level=logging.WARNING, queues=sorted(failed), error=failed.popitem()[1]
+                    )
             if rest_s > 0:
                 self._wake.wait(rest_s)
 
@@ -250,8 +258,8 @@ class Ticker:
         leases = [each.lease_ms for each in list(self._board.members.values()) if each.lease_ms]
         return period_s(min(leases, default=10_000))
 
-    def _beat(self) -> tuple[bool, bool]:
-        """Tick all members once; returns whether more is due, and whether a queue failed."""
+    def _beat(self) -> tuple[bool, dict[str, HomingError]]:
+        """Tick all members once; returns whether more is due, and the queues that failed."""
         with self._lock:
             held = {key: each for key, each in self._board.members.items() if each.lease_ms and not each.lost}
         by_queue: dict[str, Members] = {}
@@ -259,17 +267,16 @@ class Ticker:
             known = by_queue.setdefault(queue, Members(queue, member.engine, []))
             by_queue[queue] = Members(queue, known.engine, [*known.workers, worker])
         if not by_queue:
-            return False, False
+            return False, {}
         sent_s = boot_s()
         answers = self._round.beat(list(by_queue.values()))
-        more = failed = False
+        more, failed = False, dict[str, HomingError]()
         for queue, answer in answers.items():
             if isinstance(answer, Ticked):
                 more = more or answer.more
                 self._note(queue, answer, held, sent_s)
             else:
-                failed = True
-                events.emit("tick_failed", queue=queue, error=answer)
+                failed[queue] = answer
         return more, failed
 
     def _note(
@@ -281,7 +288,6 @@ class Ticker:
             if of_queue != queue:
                 continue
             if worker in ticked.lost:
-                member.lost = True
-                events.emit("lease_lost", queue=queue, worker=worker)
+                member.lost = True  # who holds it learns so at its next look, and tells
             else:
                 member.end_s = max(member.end_s, sent_s + member.lease_ms / 1_000)

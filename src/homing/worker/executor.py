@@ -198,6 +198,7 @@ class Executor:
         task = asyncio.current_task()
         assert task is not None
         entry: Entry | None = None
+        cut = True
         try:
             while not self.closed and (entry := self._table.next("async")) is not None:
                 await self._run_async(entry, slot, task)
@@ -206,11 +207,12 @@ class Executor:
                 if time.monotonic() > self._slice_end_s:
                     self._loop.call_soon(self._new_slice)
                     await asyncio.sleep(0)
+            cut = False
         finally:
             if entry is None or not entry.abandoned:
                 self._table.benches["async"].free.append(slot)
             self._table.wake()
-            if self._table.any("async"):
+            if cut:  # the jobs that this slot would have run are for another
                 self._loop.call_soon(self.dispatch)
 
     def _new_slice(self) -> None:

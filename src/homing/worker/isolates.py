@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import os
 import signal
 import socket
@@ -92,7 +93,7 @@ class Isolate:
         try:
             await asyncio.wait_for(self._process.wait(), REAP_S)
         except TimeoutError:
-            events.emit("isolate_not_reaped", pid=self._process.pid)
+            events.emit("isolate_not_reaped", level=logging.ERROR, pid=self._process.pid)
 
     async def _how_it_ended(self) -> str:
         with contextlib.suppress(TimeoutError):

@@ -7,8 +7,9 @@ from typing import Any
 
 from homing import events
 from homing.aclient import AsyncClient
+from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.lease import Lease
-from homing.delivery.settler import Run, backoff_s
+from homing.delivery.settler import Run
 from homing.errors import HomingError
 
 
@@ -39,7 +40,8 @@ class Keeper:
                     await lease.ask(self._run)
                 except HomingError as error:
                     failures += 1
-                    events.emit("lease_in_doubt", level=logging.WARNING, queue=lease.queue, error=error)
+                    if now_and_then(failures):
+                        events.emit("lease_in_doubt", level=logging.WARNING, queue=lease.queue, error=error)
                     await asyncio.sleep(backoff_s(failures))
         finally:
             self._asking.pop(lease.worker, None)

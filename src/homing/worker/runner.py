@@ -283,6 +283,7 @@ class Runner:
     async def _look(self, started_s: float) -> None:
         self._executor.pulse()
         self._keeper.doubt(self._table.leases.values())
+        self._executor.dispatch()  # what was in doubt may be good again
         if self._ending is not None:
             return
         before_s = boot_s() - BUFFER_S

@@ -62,7 +62,7 @@ async def test_a_member_keeps_its_lease_from_its_second_join_until_it_leaves(
     assert ticker.lease_end_s("q", "w") == 0.0
 
 
-async def test_a_lost_member_is_known_as_lost(app: App, ticker: Ticker, events: list[str]) -> None:
+async def test_a_lost_member_is_known_as_lost(app: App, ticker: Ticker) -> None:
     verbs = app.queue("q", engine="lists").engine(app.client)
     ticker.join("q", "lists", "w", 0)
     app.client.run(verbs.register("w", settings={"lease_ms": 300}))
@@ -70,7 +70,6 @@ async def test_a_lost_member_is_known_as_lost(app: App, ticker: Ticker, events: 
     await until(lambda: ticker.lease_end_s("q", "w") > boot_s())
     app.client.run(verbs.reclaim("w", reason="died"))
     await until(lambda: ticker.lease_end_s("q", "w") == 0.0)
-    assert "lease_lost" in events
 
 
 async def test_a_workers_jobs_come_back_when_its_lease_lapses(
