@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from homing import App, State, current_job
+from homing.client import Client
+from homing.delivery.ticker import Ticker
 from homing.engines.engine import EngineName
 from homing.errors import WrongEngine
 from homing.job import Counts
@@ -314,3 +316,24 @@ async def test_start_twice_or_without_a_queue_is_refused_with_the_remedy(app: Ap
     async with worker:
         with pytest.raises(RuntimeError, match="make a new one"):
             await worker.start()
+
+
+async def test_a_solo_worker_runs_the_suspects_and_ends(app: App, engine: EngineName) -> None:
+    ran: list[int] = []
+
+    @app.task(queue="q", engine=engine)
+    async def step(n: int) -> None:
+        ran.append(n)
+
+    suspect = step.enqueue(0)
+    verbs = app.queue("q").engine(app.client)
+    for number in range(2):
+        app.client.run(verbs.register(f"w{number}"))
+        app.client.run(verbs.claim(f"w{number}", limit=1, number=1))
+        app.client.run(verbs.reclaim(f"w{number}", reason="died", started=[suspect.id]))
+    ticker = Ticker(Client(app.target()), prefix=app.settings.prefix)
+    runner = Runner(app, queues=["q"], heart=ticker, solo=True)
+    await runner.start()
+    assert await asyncio.wait_for(runner.wait(), 10) is Ending.DONE
+    ticker.close()
+    assert (ran, suspect.state, places(app)) == ([0], State.COMPLETED, (0, 0, 0))

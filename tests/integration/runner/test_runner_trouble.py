@@ -157,18 +157,29 @@ async def test_a_lease_in_doubt_is_asked_for_before_anything_starts(
         # As after a long stop of this process: its lease's end is past, and the heart knows no better.
         monkeypatch.setattr(ticker, "lease_end_s", lambda *_: 1.0)
         lease.end_s = 1.0
-        asked: list[float] = []
-        ask = lease.ask
+        go = asyncio.Event()
+        calls: Counter[str] = Counter()
+        ask, beat, pick = lease.ask, runner._executor.pulse, runner._table.next
 
-        async def note(run: Any) -> None:
-            asked.append(lease.end_s)
-            assert ran == []
+        async def ask_late(run: Any) -> None:
+            calls["ask"] += 1
+            await go.wait()
             await ask(run)
 
-        monkeypatch.setattr(type(lease), "ask", lambda _, run: note(run))
+        def count(name: str, call: Any, *words: Any) -> Any:
+            calls[name] += 1
+            return call(*words)
+
+        monkeypatch.setattr(type(lease), "ask", lambda _, run: ask_late(run))
+        monkeypatch.setattr(runner._executor, "pulse", lambda: count("pulse", beat))
+        monkeypatch.setattr(runner._table, "next", lambda kind: count("next", pick, kind))
         step.enqueue(1)
+        await until(lambda: worker.held == 1)
+        await until(lambda: calls["pulse"] == 3)
+        assert (ran, calls["ask"]) == ([], 1)
+        assert calls["next"] < 40  # looked at now and then, not in a circle
+        go.set()
         await until(lambda: ran == [1])
-        assert asked == [1.0]
 
 
 async def test_errors_of_jobs_are_kept_with_their_traceback(app: App) -> None:
