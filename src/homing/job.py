@@ -1,7 +1,8 @@
 """Plain values about jobs: states, what is stored, what is claimed, how a run ends. No I/O."""
 
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from msgspec import Struct
 
 
 class State(StrEnum):
@@ -19,8 +20,7 @@ class State(StrEnum):
 PRIORITY_MIN, PRIORITY_MAX = -100, 100
 
 
-@dataclass(frozen=True, slots=True)
-class NewJob:
+class NewJob(Struct, frozen=True):
     """A job as it is enqueued."""
 
     id: str
@@ -40,8 +40,7 @@ class Enqueued(StrEnum):
     EXISTS = "exists"  # its id is taken (only ids the caller chose are checked)
 
 
-@dataclass(slots=True)
-class Claimed:
+class Claimed(Struct):
     """A job as a worker holds it.
 
     `ref` is the engine's handle (lists: the priority; streams: `priority/entry`);
@@ -60,8 +59,7 @@ class Claimed:
     fields: dict[str, str] | None = None  # a foreign message's plain fields, when it has no payload
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(Struct, frozen=True):
     """What one claim (or `held`) gave."""
 
     jobs: list[Claimed]
@@ -72,15 +70,13 @@ class Claim:
     more: bool = False  # more may be claimed at once
 
 
-@dataclass(frozen=True, slots=True)
-class Ack:
+class Ack(Struct, frozen=True):
     """The handler returned; `result` is JSON, empty for None."""
 
     result: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Again:
+class Again(Struct, frozen=True):
     """Run again in `delay_ms`, with `attempt` attempts charged and `meta` in place of the old one."""
 
     delay_ms: int
@@ -88,21 +84,18 @@ class Again:
     meta: bytes = b""
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
+class Dead(Struct, frozen=True):
     """To the dead letters; `error` is JSON {type, message, traceback, reason}; `attempt` as charged."""
 
     error: bytes
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
-class HandBack:
+class HandBack(Struct, frozen=True):
     """Give it back unstarted or interrupted, uncharged, to the front of its queue."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cancelled:
+class Cancelled(Struct, frozen=True):
     """The handler asked for it to end as cancelled."""
 
     reason: str = ""
@@ -111,8 +104,7 @@ class Cancelled:
 Decision = Ack | Again | Dead | HandBack | Cancelled
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """One claimed job and what its run decided; `wait_ms` and `run_ms` go to the statistics."""
 
     id: str
@@ -122,23 +114,20 @@ class Settlement:
     run_ms: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Settled:
+class Settled(Struct, frozen=True):
     """What a settle let through: ids that were not this worker's any more changed nothing."""
 
     done: int
-    refused: list[str] = field(default_factory=list)
+    refused: list[str] = []
 
 
-@dataclass(frozen=True, slots=True)
-class Registered:
+class Registered(Struct, frozen=True):
     lease_ms: int
     now_ms: int
     paused: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(Struct, frozen=True):
     """What one tick saw and moved."""
 
     now_ms: int
@@ -151,16 +140,14 @@ class Ticked:
     alone: int  # suspects that wait for a worker with nothing else
 
 
-@dataclass(frozen=True, slots=True)
-class Reclaimed:
+class Reclaimed(Struct, frozen=True):
     moved: int  # back to waiting
     buried: int  # crashed too often
     more: bool  # call again: the worker still held more
     alive: bool = False  # `reason="lapsed"` and the worker had renewed its lease: nothing happened
 
 
-@dataclass(frozen=True, slots=True)
-class Counts:
+class Counts(Struct, frozen=True):
     """How many jobs are where, and what stands beside them."""
 
     waiting: int = 0
@@ -178,8 +165,7 @@ class Counts:
     paused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class JobRecord:
+class JobRecord(Struct, frozen=True):
     """One job as it is stored, in any state."""
 
     id: str
@@ -201,22 +187,19 @@ class JobRecord:
     suspicions: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(Struct, frozen=True):
     jobs: list[JobRecord]
     cursor: str = ""  # empty: that was the last page
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerRecord:
+class WorkerRecord(Struct, frozen=True):
     id: str
     info: bytes  # JSON as given at register
     expires_in_ms: int  # of its lease, on the counted clock; negative: lapsed or fenced
     holding: int
 
 
-@dataclass(frozen=True, slots=True)
-class Audit:
+class Audit(Struct, frozen=True):
     """One page of `verify`: each problem is a sentence that names the job and the two places."""
 
     problems: list[str]

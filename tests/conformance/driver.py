@@ -5,9 +5,11 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from homing.command import Command
 from homing.engines.engine import Engine, ReclaimReason

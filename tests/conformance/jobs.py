@@ -1,8 +1,9 @@
 """Jobs for the conformance tests, and what makes variants of them."""
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from homing.job import Claimed, Decision, JobRecord, NewJob, Settlement
 

@@ -1,8 +1,7 @@
 """Claims and `held`: numbers that must grow, lost replies, tokens, pause."""
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from homing.errors import ClaimRefused, LeaseLost
 from homing.job import State

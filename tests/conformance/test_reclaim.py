@@ -1,6 +1,6 @@
 """Reclaim: every way back without an outcome, and who is charged for it."""
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from homing.engines.engine import ReclaimReason
 from homing.job import Claimed, NewJob, Reclaimed, State

@@ -1,9 +1,9 @@
 """`homing queues`: all queues and how many jobs are where."""
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 import click
+import msgspec
 
 from homing.cli.output import Cell, print_json, print_table
 from homing.cli.server import json_option, reach, server_options
@@ -39,7 +39,7 @@ def command(url: str | None, folder: str | None, prefix: str | None, as_json: bo
 def _fields(answer: "Counts | HomingError") -> dict[str, object]:
     if isinstance(answer, HomingError):
         return {"error": str(answer)}
-    return dataclasses.asdict(answer)
+    return msgspec.structs.asdict(answer)
 
 
 def _cells(answer: "Counts | HomingError") -> list[Cell]:

@@ -1,9 +1,10 @@
 """How a stored job is shown: as a row, in full, and as JSON."""
 
-import dataclasses
 from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
+
+import msgspec
 
 from homing.cli.output import Cell, json_of, text_of, when
 from homing.errors import JobNotFound, SettingsError
@@ -49,7 +50,7 @@ def not_found(queue: str, job_id: str) -> JobNotFound:
 
 def json_record(job: "JobRecord") -> dict[str, Any]:
     """The job as one JSON object; payload, meta, error and result as the values they hold."""
-    value = dataclasses.asdict(job)
+    value = msgspec.structs.asdict(job)
     for name in ("payload", "meta", "error", "result"):
         value[name] = json_of(value[name])
     return value

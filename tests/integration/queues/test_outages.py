@@ -4,10 +4,10 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from homing import App, Queue
 from homing.engines.engine import EngineName

@@ -25,7 +25,7 @@ def put(plain: "redis.Redis", site: Site, name: str, fields: dict[str, str]) -> 
     if plain.hget(f"{base}:meta", "engine") == "streams":
         plain.xadd(f"{base}:stream:0", fields)  # type: ignore[arg-type]
     else:
-        plain.hset(f"{base}:job:{name}", mapping=fields)
+        plain.hset(f"{base}:job:{name}", mapping=fields)  # type: ignore[arg-type]
         plain.lpush(f"{base}:waiting:0", name)
 
 
