@@ -78,7 +78,7 @@ def main(arguments: list[str]) -> int:
     channel = Channel(fds[0])
     start = channel.start()
     kin.die_with(start.parent)
-    guard = kin.guard_group(fds[3])
+    kin.guard_group(fds[3])
     faulthandler.register(signal.SIGUSR2, file=fds[2], all_threads=True)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to decide
     logging.basicConfig(level=start.log_level, format=LOG_FORMAT, stream=sys.stderr)
@@ -96,8 +96,6 @@ def main(arguments: list[str]) -> int:
     except Exception:
         traceback.print_exc()
         return FAILED
-    finally:
-        del guard
 
 
 def _told(said: Joined | int) -> Said:

@@ -1,17 +1,15 @@
-"""The process of isolated tasks: `python -m homing.worker.isolated FD` runs one job at a time.
+"""The process of isolated tasks: `python -m homing.worker.isolated FD LEASH` runs one job at a time.
 
-Orders come in and answers go out over the inherited socket FD. It dies with its worker: by the end
-of that socket, and on Linux by PR_SET_PDEATHSIG too.
+Orders come in and answers go out over the inherited socket FD. It dies with its worker, by the end
+of that socket and on Linux by PR_SET_PDEATHSIG too; what it started, by the end of the pipe LEASH.
 """
 
 import asyncio
-import contextlib
 import importlib
 import inspect
 import os
 import queue
 import runpy
-import signal
 import socket
 import sys
 import threading
@@ -22,20 +20,18 @@ from homing.current import CURRENT, CurrentJob, Tenure
 from homing.errors import UnknownTask
 from homing.meta import Meta
 from homing.policy import Never, Raised, Returned, decide
+from homing.worker import kin
 from homing.worker.frames import HEAD, Answer, Order, frame, read_order
 from homing.worker.stepping import refuse_generator
 
-_PR_SET_PDEATHSIG = 1
 #: A program's own file runs under this name here, so that its `if __name__ == "__main__"` does not.
 MAIN = "__homing_main__"
 
 
-def main(fd: int) -> None:
-    parent = os.getppid()
-    _die_with_parent()
-    if os.getppid() != parent:
-        os._exit(1)
+def main(fd: int, leash: int) -> None:
+    kin.die_with(os.getppid())
     os.set_inheritable(fd, False)
+    kin.guard_group(leash)
     pipe = socket.socket(fileno=fd)
     orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, orders), daemon=True).start()
@@ -108,17 +104,8 @@ def _receive(pipe: socket.socket, orders: "queue.SimpleQueue[Order]") -> None:
     while len(head := reader.read(HEAD)) == HEAD:
         body = reader.read(int.from_bytes(head, "big"))
         orders.put(read_order(body))
-    with contextlib.suppress(ProcessLookupError):
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
-
-
-def _die_with_parent() -> None:
-    if sys.platform == "linux":
-        import ctypes
-
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    kin.kill_own_group()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]))
+    main(int(sys.argv[1]), int(sys.argv[2]))

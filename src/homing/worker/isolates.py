@@ -37,7 +37,8 @@ class Isolate:
         self._writer = writer
 
     @classmethod
-    async def start(cls) -> "Isolate":
+    async def start(cls, leash: int) -> "Isolate":
+        """A new process; when the pipe `leash` ends, it ends with all that it started."""
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(
@@ -45,8 +46,9 @@ class Isolate:
                 "-m",
                 "homing.worker.isolated",
                 str(theirs.fileno()),
+                str(leash),
                 stdin=asyncio.subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(theirs.fileno(), leash),
                 start_new_session=True,
             )
         except BaseException:
@@ -112,6 +114,7 @@ class Isolates:
         self._result_max_bytes = result_max_bytes
         self._idle: list[Isolate] = []
         self._all: set[Isolate] = set()
+        self._leash: tuple[int, int] | None = None  # both ends of a pipe that ends with this process
 
     async def run(self, entry: Entry) -> Decision:
         """Run one job to its decision; its time limit kills the process."""
@@ -134,6 +137,9 @@ class Isolates:
         """Kill them all, and wait for them."""
         every, self._all, self._idle = list(self._all), set(), []
         await asyncio.gather(*(isolate.reap() for isolate in every))
+        ends, self._leash = self._leash or (), None
+        for end in ends:
+            os.close(end)
 
     async def _take(self) -> Isolate:
         while self._idle:
@@ -142,7 +148,9 @@ class Isolates:
                 return isolate
             self._all.discard(isolate)
             await isolate.reap()
-        isolate = await Isolate.start()
+        if self._leash is None:
+            self._leash = os.pipe()
+        isolate = await Isolate.start(self._leash[0])
         self._all.add(isolate)
         return isolate
 

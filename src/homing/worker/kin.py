@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 import sys
 
 _PR_SET_PDEATHSIG = 1
@@ -25,17 +24,20 @@ def die_with(parent: int) -> None:
         os._exit(1)
 
 
-def guard_group(leash: int) -> "subprocess.Popen[bytes] | None":
-    """Have a small process of this group kill the group when the pipe `leash` ends; hold what it returns.
+def guard_group(leash: int) -> None:
+    """Have a small process of this group kill the group when the pipe `leash` ends.
 
     What dies with its parent is gone before it can end what it started itself; this one is not.
     Without a shell, as in a bare container image, what handlers started may live on.
     """
-    if not os.access(_SHELL, os.X_OK):
-        return None
-    return subprocess.Popen(
-        [_SHELL, "-c", _GUARD], stdin=leash, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    os.set_inheritable(leash, False)
+    if os.access(_SHELL, os.X_OK):
+        files = [
+            (os.POSIX_SPAWN_DUP2, leash, 0),
+            (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+            (os.POSIX_SPAWN_DUP2, 1, 2),
+        ]
+        os.posix_spawn(_SHELL, [_SHELL, "-c", _GUARD], {}, file_actions=files)
 
 
 def kill_own_group() -> None:

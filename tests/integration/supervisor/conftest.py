@@ -29,10 +29,10 @@ from homing import App, Backoff, Fixed
 app = App({url!r}, prefix={prefix!r})
 here = Path({folder!r})
 
-def note(word, n):
+def note(word, n, pid=None):
     """One line for each thing that happened, in a file outside the server."""
     with open(here / "witness", "a") as file:
-        file.write(f"{{word}} {{n}} {{os.getpid()}} {{time.monotonic()}}\\n")
+        file.write(f"{{word}} {{n}} {{pid or os.getpid()}} {{time.monotonic()}}\\n")
 
 @app.task(queue="work", engine={engine!r})
 async def sleep(n: int, seconds: float) -> None:
@@ -66,6 +66,16 @@ def stuck(n: int) -> None:
 def mail(recipient: str, subject: str, body: str) -> None:
     with open(here / "mails", "a") as file:
         file.write(f"{{recipient}}|{{subject}}|{{body}}\\n")
+
+@app.task(queue="work")
+async def family(n: int) -> None:
+    note("started", n, subprocess.Popen(["sleep", "300"]).pid)
+    await asyncio.sleep(300)
+
+@app.task(queue="work", isolation="process")
+def family_apart(n: int) -> None:
+    note("started", n, subprocess.Popen(["sleep", "300"]).pid)
+    time.sleep(300)
 
 @app.task(queue="work", isolation="process")
 def apart(n: int) -> None:
