@@ -127,7 +127,21 @@ async def test_a_job_that_came_back_meanwhile_is_left_out_when_sent_again() -> N
         again = lease.jobs["job1"] = object()  # handed back by the call whose answer was lost, and claimed
     await settler.drained()
     assert server.calls == [["job1", "job2"], ["job2"]]
-    assert lease.jobs == {"job1": again}
+    assert (lease.jobs, account.done) == ({"job1": again}, ["job1", "job2"])
+
+
+async def test_what_is_refused_when_sent_again_was_done_the_first_time() -> None:
+    server, lease = Server(ServerUnreachable("gone"), Settled(0, ["job1"])), lease_on(Heart())
+    refused: list[str] = []
+
+    class Listening(Account):
+        def settled(self, settlements: list[Settlement], refused_ids: list[str]) -> None:
+            refused.extend(refused_ids)
+
+    settler = Settler(lease, server.run, Listening())
+    settler.add(*ack(lease, 1))
+    await settler.drained()
+    assert (refused, lease.jobs) == ([], {})
 
 
 async def test_a_full_server_gets_the_lean_form() -> None:

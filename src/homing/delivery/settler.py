@@ -114,9 +114,14 @@ class Settler:
                 await asyncio.sleep(backoff_s(failures))
                 # A job that was delivered to this worker again has left its hands before: the call
                 # whose answer was lost did act, and must not act on the new run.
-                batch = [each for each in batch if self._lease.jobs.get(each[0].id) is each[1]]
+                jobs = self._lease.jobs
+                done = [each for each in batch if jobs.get(each[0].id) is not each[1]]
+                self._account.settled([settlement for settlement, _ in done], [])
+                batch = [each for each in batch if jobs.get(each[0].id) is each[1]]
                 try:
-                    self._answered(batch, await self._call(batch, lean=lean))
+                    settled = await self._call(batch, lean=lean)
+                    # What is refused now was let through before: the call acts as a whole or not at all.
+                    self._answered(batch, Settled(settled.done))
                 except LeaseLost:
                     break
                 except Exception as again:
