@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING
 
 import click
-import msgspec
 
 from homing.cli.output import Cell, print_json, print_table
 from homing.cli.server import json_option, reach, server_options
@@ -37,9 +36,11 @@ def command(url: str | None, folder: str | None, prefix: str | None, as_json: bo
 
 
 def _fields(answer: "Counts | HomingError") -> dict[str, object]:
+    from msgspec.structs import asdict
+
     if isinstance(answer, HomingError):
         return {"error": str(answer)}
-    return msgspec.structs.asdict(answer)
+    return asdict(answer)
 
 
 def _cells(answer: "Counts | HomingError") -> list[Cell]:

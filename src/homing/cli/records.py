@@ -4,8 +4,6 @@ from collections.abc import Iterator
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from homing.cli.output import Cell, json_of, text_of, when
 from homing.errors import JobNotFound, SettingsError
 
@@ -50,7 +48,9 @@ def not_found(queue: str, job_id: str) -> JobNotFound:
 
 def json_record(job: "JobRecord") -> dict[str, Any]:
     """The job as one JSON object; payload, meta, error and result as the values they hold."""
-    value = msgspec.structs.asdict(job)
+    from msgspec.structs import asdict
+
+    value = asdict(job)
     for name in ("payload", "meta", "error", "result"):
         value[name] = json_of(value[name])
     return value

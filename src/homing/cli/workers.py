@@ -3,7 +3,6 @@
 from typing import Any
 
 import click
-import msgspec
 
 from homing.cli.output import Cell, json_of, print_json, print_table
 from homing.cli.server import json_option, reach, server_options
@@ -20,14 +19,14 @@ def command(
 
     Example: homing workers emails
     """
+    from msgspec.structs import asdict
+
     with reach(url, folder, prefix) as server:
         engines = {queue: server.engine(queue)} if queue else server.engines(server.queues())
         answers = server.run_all([engine.workers() for engine in engines.values()])
     found = [(name, one) for name, records in zip(engines, answers, strict=True) for one in records]
     if as_json:
-        print_json(
-            [{"queue": n, **msgspec.structs.asdict(one), "info": json_of(one.info)} for n, one in found]
-        )
+        print_json([{"queue": n, **asdict(one), "info": json_of(one.info)} for n, one in found])
         return
     rows = [
         (name, one.id, _label(json_of(one.info)), one.holding, _lease(one.expires_in_ms))
