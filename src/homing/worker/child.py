@@ -5,6 +5,7 @@
 
 import asyncio
 import atexit
+import contextlib
 import faulthandler
 import logging
 import os
@@ -24,8 +25,10 @@ from homing.worker.orders import (
     DONE,
     FAILED,
     HANDED_BACK,
+    LOG_FORMAT,
     NO_SERVER,
     USAGE,
+    Bye,
     Hello,
     Join,
     Leave,
@@ -40,8 +43,6 @@ from homing.worker.page import Joined, Page
 if TYPE_CHECKING:
     from homing.app import App
     from homing.worker.runner import Ending, Runner
-
-LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(message)s"
 
 
 class Channel:
@@ -79,10 +80,23 @@ def main(arguments: list[str]) -> int:
     start = channel.start()
     kin.die_with(start.parent)
     kin.guard_group(fds[3])
-    faulthandler.register(signal.SIGUSR2, file=fds[2], all_threads=True)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the supervisor to decide
+    faulthandler.enable(file=fds[2])
+    faulthandler.register(signal.SIGUSR2, file=fds[2])
+    # Ctrl-C is for the supervisor to decide. Not SIG_IGN: the programs that handlers start would inherit it.
+    signal.signal(signal.SIGINT, lambda *_: None)
     logging.basicConfig(level=start.log_level, format=LOG_FORMAT, stream=sys.stderr)
-    page = Page(fds[1], lambda said: channel.say(_told(said)))
+    code = _run(start, channel, Page(fds[1], lambda said: channel.say(_told(said))))
+    if code != CONDEMNED:  # what the app registered for the end of its process
+        atexit._run_exitfuncs()
+    logging.shutdown()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.suppress(OSError):  # nobody is there to hear it
+        channel.say(Bye(code))
+    return code
+
+
+def _run(start: Start, channel: Channel, page: Page) -> int:
     try:
         app = _app(start, channel)
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
@@ -185,11 +199,5 @@ def _exit_code(ending: "Ending", runner: "Runner") -> int:
 
 
 if __name__ == "__main__":
-    code = main(sys.argv[1:])
-    # What the app registered for the end of its process; then at once, since threads of user code
-    # that nobody can stop must not keep it.
-    atexit._run_exitfuncs()
-    logging.shutdown()
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)
+    # At once: threads of user code that nobody can stop must not keep it.
+    os._exit(main(sys.argv[1:]))

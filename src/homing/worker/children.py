@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import IO
 
 from homing.delivery.heart import boot_s
-from homing.worker.orders import Hello, Join, Leave, Lines, Ready, Start, line
+from homing.worker.orders import Bye, Hello, Join, Leave, Lines, Ready, Start, line
 from homing.worker.page import PAGE_BYTES, Joined, PageView
 
 #: A child that stands still gets this long to write its stacks down.
@@ -57,7 +57,8 @@ class Child:
         self.members: dict[int, Joined] = {}
         self.hello: Hello | None = None
         self.ready = False
-        self.stacks = ""  # what it was doing when it was killed for standing still
+        self.said_bye = False
+        self.still_s = 0.0  # for how long it had stood still when it was killed for that
         self.stopped = False  # killed because it was to stop: no fault of what it ran
         self._stillness = Stillness(self.started_s)
         self._lines = Lines()
@@ -106,6 +107,8 @@ class Child:
                 self.hello = said
             case Ready():
                 self.ready = True
+            case Bye():
+                self.said_bye = True
             case Join(member):
                 self.members = {**self.members, member.index: member}
             case Leave(index):
@@ -140,10 +143,14 @@ class Child:
         """Whether its loop has stood still for too long; a running job's own limit counts."""
         pulse_s, limit_s = self.view.pulse()
         still_s = self._stillness.look(pulse_s, boot_s())
-        return still_s > max(stall_s, limit_s + LIMIT_MARGIN_S if pulse_s else IMPORT_S)
+        allowed_s = limit_s + LIMIT_MARGIN_S if limit_s else 0.0 if pulse_s else IMPORT_S
+        if still_s <= max(stall_s, allowed_s):
+            return False
+        self.still_s = still_s
+        return True
 
-    def dump(self) -> str:
-        """Have it write the stacks of all its threads down, and read them."""
+    def dump(self) -> None:
+        """Have it write the stacks of all its threads down."""
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR2)
         end_s = boot_s() + STACKS_S
@@ -151,9 +158,31 @@ class Child:
         while boot_s() < end_s and (size == 0 or size != before):
             select.select((), (), (), 0.05)
             before, size = size, os.fstat(self._stacks.fileno()).st_size
+
+    def stacks(self) -> str:
+        """What it was doing when it was asked, or when it crashed; empty when it could not say."""
+        size = os.fstat(self._stacks.fileno()).st_size
         tail = os.pread(self._stacks.fileno(), STACKS_BYTES, max(0, size - STACKS_BYTES))
-        self.stacks = tail.decode("utf-8", "replace")
-        return self.stacks
+        return tail.decode("utf-8", "replace")
+
+    def crash(self, code: int) -> bytes:
+        """What a job is buried with that took this process down too often, as JSON."""
+        error = {
+            "type": "WorkerCrashed",
+            "message": f"the process that ran this job {self._how(code)}, more often than crash_max allows",
+            "traceback": self.stacks(),
+            "reason": "crashed",
+        }
+        return json.dumps(error).encode()
+
+    def _how(self, code: int) -> str:
+        if code >= 0:
+            return f"exited with {code}"
+        name = _signal_name(-code)
+        if self.still_s:
+            return f"stood still for {self.still_s:.0f} s and was killed by {name}"
+        hint = " (by another program, or for want of memory)" if code == -signal.SIGKILL else ""
+        return f"was killed by {name}{hint}"
 
     def stop(self) -> None:
         """End it now, because it is to stop: nothing that it ran is to blame."""
@@ -180,18 +209,6 @@ class Child:
             file.close()
         os.close(self._leash)
         self.view.close()
-
-
-def crash_error(code: int, stacks: str) -> bytes:
-    """What a job is buried with that took its process down too often, as JSON."""
-    how = f"was killed by {_signal_name(-code)}" if code < 0 else f"exited with {code}"
-    error = {
-        "type": "WorkerCrashed",
-        "message": f"the process that ran this job {how}, more often than crash_max allows",
-        "traceback": stacks,
-        "reason": "crashed",
-    }
-    return json.dumps(error).encode()
 
 
 def _signal_name(number: int) -> str:

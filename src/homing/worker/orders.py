@@ -7,6 +7,9 @@ import msgspec
 from homing.target import Target
 from homing.worker.page import Joined
 
+#: How both write their logs.
+LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(message)s"
+
 #: How a child ends; the first five are the command's own exit codes.
 DONE, FAILED, USAGE, NO_SERVER, HANDED_BACK = 0, 1, 2, 69, 75
 #: A handler was stuck: the child ended itself, its jobs are settled or handed back.
@@ -52,7 +55,13 @@ class Leave(msgspec.Struct, tag="leave"):
     index: int
 
 
-Said = Hello | Ready | Join | Leave
+class Bye(msgspec.Struct, tag="bye"):
+    """The child ends because it wants to. An exit code alone does not tell: a handler may exit, too."""
+
+    code: int
+
+
+Said = Hello | Ready | Join | Leave | Bye
 
 _encoder = msgspec.json.Encoder()
 _said = msgspec.json.Decoder(Said)

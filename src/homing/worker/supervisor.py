@@ -27,10 +27,9 @@ from homing.errors import SettingsError
 from homing.keys import check_queue
 from homing.limits import seconds, whole
 from homing.worker import kin
-from homing.worker.child import LOG_FORMAT
-from homing.worker.children import Child, crash_error
+from homing.worker.children import Child
 from homing.worker.keeping import Keeping
-from homing.worker.orders import CONDEMNED, DONE, FAILED, HANDED_BACK, Hello, Start
+from homing.worker.orders import DONE, FAILED, HANDED_BACK, LOG_FORMAT, Hello, Start
 from homing.worker.reclaimer import Owed, Reclaimer
 
 #: How often the supervisor looks up when nothing tells it to.
@@ -214,7 +213,8 @@ class Supervisor:
 
     def _give_up(self, child: Child, why: str) -> None:
         events.emit(why, level=logging.ERROR, pid=child.pid)
-        logging.getLogger("homing").error("stacks of child %d:\n%s", child.pid, child.dump())
+        child.dump()
+        _log_stacks(child)
 
     def _is_ready(self, child: Child) -> None:
         events.emit("child_ready", pid=child.pid, solo=child.what.solo)
@@ -251,24 +251,26 @@ class Supervisor:
         """A child has ended: give back what it held, and start another where one is due."""
         self._children.remove(child)
         self._unregister(child)
-        seen_dying = code not in (DONE, HANDED_BACK, CONDEMNED) and not child.stopped
-        error = crash_error(code, child.stacks)
+        crashed = not child.said_bye and not child.stopped
+        if crashed and not child.still_s:
+            _log_stacks(child)
+        error = child.crash(code)
         if self._reclaimer is not None:
             self._reclaimer.owe(
-                Owed(member, started, error, died=seen_dying) for member, started in child.running()
+                Owed(member, started, error, died=crashed) for member, started in child.running()
             )
         lived_s = boot_s() - child.started_s
         child.close()
         events.emit(
             "child_ended",
-            level=logging.WARNING if seen_dying else logging.INFO,
+            level=logging.WARNING if crashed else logging.INFO,
             pid=child.pid,
             code=code,
             lived_s=round(lived_s, 1),
         )
         if code == HANDED_BACK and self._stops:
             self._code = HANDED_BACK
-        if self._stops or child.what.solo or (self._options.burst and code == DONE):
+        if self._stops or child.what.solo or (self._options.burst and code == DONE and not crashed):
             return
         if self._ever_ready:
             self._restart_later(child.what, lived_s)
@@ -302,3 +304,8 @@ class Supervisor:
             for queue in queues - solo:
                 alone = msgspec.structs.replace(self._start, queues=[queue], solo=True, burst=False)
                 self._due.append((boot_s(), alone))
+
+
+def _log_stacks(child: Child) -> None:
+    if stacks := child.stacks():
+        logging.getLogger("homing").error("stacks of child %d:\n%s", child.pid, stacks)

@@ -61,6 +61,38 @@ def test_a_burst_over_nothing_is_a_success_every_time(site: Site) -> None:
     assert [worker.code() for worker in workers] == [0] * 4
 
 
+@pytest.mark.parametrize("code", [0, 75, 86])
+def test_a_handler_that_exits_like_a_worker_is_still_a_crash(site: Site, code: int) -> None:
+    @site.app.task(queue="work")
+    def leave(code: int) -> None: ...
+
+    app = module(
+        site, "leavers", "import os\n@app.task(queue='work')\ndef leave(code: int) -> None: os._exit(code)"
+    )
+    site.worker(app=app)
+    job = leave.enqueue(code)
+    site.wait_for(lambda: job.state == "dead", 30.0)
+    record = job.record()
+    assert record is not None
+    assert (record.crashes, f"exited with {code}," in record.error.decode()) == (3, True)
+
+
+def test_a_segmentation_fault_is_told_with_its_place(site: Site) -> None:
+    code = "import ctypes\n@app.task(queue='work')\ndef fault() -> None: ctypes.string_at(0)"
+
+    @site.app.task(queue="work")
+    def fault() -> None: ...
+
+    worker = site.worker(app=module(site, "faults", code))
+    job = fault.enqueue()
+    site.wait_for(lambda: job.state == "dead", 30.0)
+    record = job.record()
+    assert record is not None
+    assert "was killed by SIGSEGV" in record.error.decode()
+    assert "in fault" in record.error.decode()
+    assert "in fault" in worker.said()
+
+
 def test_a_third_signal_charges_nobody(site: Site) -> None:
     worker = site.worker()
     job = site.put("block", 1)
