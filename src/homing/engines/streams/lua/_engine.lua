@@ -79,6 +79,16 @@ end
 local MOVED_APART = { id = true, state = true, attempt = true, meta = true, priority = true, created_ms = true,
   due_ms = true, dead_ms = true, error = true, worker = true, raw = true }
 
+-- All other fields, in their order; of a name that comes twice the first holds.
+local function append_others(list, flat, but)
+  local seen = {}
+  for i = 1, #flat, 2 do
+    local name = flat[i]
+    if not MOVED_APART[name] and not but[name] and not seen[name] then append(list, name, flat[i + 1]) end
+    seen[name] = true
+  end
+end
+
 -- An entry's job -> a hash under its id, whole. The entry itself is not touched.
 local function to_hash(base, id, priority, entry, flat, state, attempt, meta)
   local fields = by_name(flat)
@@ -89,9 +99,7 @@ local function to_hash(base, id, priority, entry, flat, state, attempt, meta)
   elseif fields.meta then
     append(job, 'meta', fields.meta)
   end
-  for name, value in pairs(fields) do
-    if not MOVED_APART[name] then append(job, name, value) end
-  end
+  append_others(job, flat, {})
   redis.call('HSET', base .. ':job:' .. id, unpack(job))
 end
 
@@ -104,9 +112,7 @@ local function to_entry(base, id, flat, attempt)
   append(entry, 'attempt', attempt or fields.attempt or '0')
   if fields.meta then append(entry, 'meta', fields.meta) end
   if fields.created_ms then append(entry, 'created_ms', fields.created_ms) end
-  for name, value in pairs(fields) do
-    if not MOVED_APART[name] and name ~= 'task' and name ~= 'payload' then append(entry, name, value) end
-  end
+  append_others(entry, flat, { task = true, payload = true })
   local at = redis.call('XADD', base .. ':stream:' .. priority, '*', unpack(entry))
   redis.call('HSET', base .. ':index', id, priority .. '/' .. at)
   redis.call('DEL', base .. ':job:' .. id)
