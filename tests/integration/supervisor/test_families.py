@@ -9,6 +9,8 @@ import pytest
 
 from tests.integration.supervisor.conftest import Site
 
+LEASE_S = 2.0
+
 
 @pytest.fixture
 def engine() -> str:
@@ -67,26 +69,21 @@ def test_a_child_that_cannot_start_again_is_tried_later_and_later(site: Site) ->
     assert worker.code() == 0
 
 
-def test_a_supervisor_that_stood_still_costs_its_children_their_jobs_and_nothing_else(site: Site) -> None:
-    first = site.worker(concurrency=5)
-    for n in range(5):
-        site.put("until", n, "go")
-    site.wait_for(lambda: len(site.seen("start")) == 5)
-    [left_alone] = {pid for _, pid, _ in site.seen("start")}
-    site.worker(concurrency=5)
-    site.wait_for(lambda: site.queue.counts().workers == 2)
-    os.kill(first.process.pid, signal.SIGSTOP)
-    site.wait_for(lambda: len(site.seen("start")) == 10)  # the lease lapsed: the other has them now
+def test_a_supervisor_that_stands_still_does_not_hold_its_child_up(site: Site) -> None:
+    worker = site.worker(stall=2)
+    held = site.put("until", 1, "go")
+    site.wait_for(lambda: site.seen("start"))
+    [child] = worker.children()
+    stopped_s = time.monotonic()
+    os.kill(worker.process.pid, signal.SIGSTOP)
+    site.wait_for(lambda: time.monotonic() - stopped_s > 2 * LEASE_S)
+    # Nobody keeps its lease now: it asks the server itself before it starts another job.
+    meanwhile = site.put("sleep", 2, 0.0)
+    site.wait_for(lambda: site.state(meanwhile) == "completed")
+    os.kill(worker.process.pid, signal.SIGCONT)
     site.touch("go")
-    site.wait_for(lambda: len(site.seen("end")) == 10 and site.empty())
-    assert (site.queue.counts().finished, alive(left_alone)) == (5, True)
-    os.kill(first.process.pid, signal.SIGCONT)
-    # Its child was not killed, and works again under a new id.
-    site.wait_for(lambda: site.queue.counts().workers == 2)
-    (site.folder / "go").unlink()
-    for n in range(10, 20):
-        site.put("until", n, "go")
-    site.wait_for(lambda: {pid for n, pid, _ in site.seen("start") if n >= 10} >= {left_alone})
-    site.touch("go")
-    site.wait_for(site.empty)
-    assert site.queue.counts().finished == 15
+    site.wait_for(lambda: site.state(held) == "completed")
+    assert worker.children() == [child]
+    assert [(n, pid) for n, pid, _ in site.seen("end")] == [(2, child), (1, child)]
+    worker.stop()
+    assert worker.code() == 0
