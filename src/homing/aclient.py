@@ -1,8 +1,10 @@
 """The client of one event loop: sends what flights say, over connections of its own."""
 
 import asyncio
+import os
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -78,7 +80,16 @@ class Wire(asyncio.Protocol):
             self._answered.set_result(self._replies)
 
     def connection_lost(self, exc: Exception | None) -> None:
+        if isinstance(exc, BrokenPipeError | ConnectionResetError):
+            self._read_last_words()
         self._fail("the connection was closed" if exc is None else reason_of(exc))
+
+    def _read_last_words(self) -> None:
+        """A server that hangs up at once (maxclients) has said why; a failed write ends the reading before."""
+        if self._transport.get_extra_info("sslcontext") is None:
+            with suppress(OSError):
+                if said := os.read(self._transport.get_extra_info("socket").fileno(), 65_536):
+                    self.data_received(said)
 
     def _fail(self, reason: str) -> None:
         self._end(Broken(reason, replies=self._replies))

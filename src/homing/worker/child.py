@@ -195,7 +195,7 @@ class _Stops:
 def _exit_code(ending: "Ending", runner: "Runner") -> int:
     if ending == "condemned":
         return CONDEMNED
-    return HANDED_BACK if runner.counts["interrupted"] else DONE
+    return HANDED_BACK if runner.counts["interrupted"] or runner.counts["untold"] else DONE
 
 
 if __name__ == "__main__":

@@ -72,7 +72,7 @@ class Desk:
         self._result_max_bytes = result_max_bytes
         self._stuck = stuck
         self._settlers: dict[str, Settler] = {}
-        #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away.
+        #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away, untold.
         self.counts: Counter[str] = Counter()
 
     @property
@@ -208,6 +208,7 @@ class Desk:
             await settler.drained()
 
     def abandon(self) -> None:
-        """Stop telling the server: the process ends."""
+        """Stop telling the server: the process ends, and what it did not hear runs again."""
+        self.counts["untold"] += self.backlog
         for settler in self._settlers.values():
             settler.abandon()

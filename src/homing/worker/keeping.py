@@ -13,6 +13,9 @@ from homing.delivery.ticker import PERIOD_S, Members, TickRound, period_s
 from homing.job import Ticked
 from homing.worker.page import Joined, PageView
 
+#: A tick on its way is awaited this long at the end.
+CLOSE_S = 1.0
+
 
 class Kept(Protocol):
     """A child, as far as its leases go."""
@@ -43,9 +46,11 @@ class Keeping:
         self._thread.start()
 
     def close(self) -> None:
+        """End the thread; one that waits for a server in an outage is left to the end of the process."""
         self._closed.set()
-        self._thread.join()
-        self._client.close()
+        self._thread.join(CLOSE_S)
+        if not self._thread.is_alive():
+            self._client.close()
 
     def _run(self) -> None:
         failures = 0

@@ -37,8 +37,9 @@ LOOK_S = 0.5
 #: A child that lived shorter than this is started again later and later.
 YOUNG_S = 5.0
 RESTART_S, RESTART_MAX_S = 0.1, 10.0
-#: A child that was told to stop has its grace, and then this long to hand back and leave.
-LEAVE_S = 10.0
+#: A child that was told to stop has its grace, this long to end its handlers, and in an outage the
+#: deadlines of its last claim, of looking what that took, of the outcomes and of its leave.
+LEAVE_S, LEAVE_CALLS = 5.0, 4
 #: What a third stop signal ends with.
 KILLED = 130
 
@@ -111,6 +112,7 @@ class Supervisor:
         self._reclaimer: Reclaimer | None = None
         self._stall_s = 300.0
         self._grace_s = 0.0 if options.grace is None else options.grace
+        self._leave_s = LEAVE_S
         self._keeping: Keeping | None = None
         self._membership: Membership | None = None
 
@@ -160,9 +162,11 @@ class Supervisor:
                 self._reclaimer.work()
             self._start_solo()
             self._start_due()
+        if self._heard >= 3:
+            return KILLED
         if self._reclaimer is not None:
             self._reclaimer.work(now=True)
-        return KILLED if self._heard >= 3 else self._code
+        return self._code
 
     def _owes(self) -> bool:
         return self._reclaimer is not None and self._reclaimer.owes
@@ -182,7 +186,7 @@ class Supervisor:
             self._heard += 1
             self._due.clear()
             how = ("drain", "interrupt", "kill")[min(self._heard, 3) - 1]
-            self._gone_s = boot_s() + LEAVE_S + (self._grace_s if how == "drain" else 0.0)
+            self._gone_s = boot_s() + self._leave_s + (self._grace_s if how == "drain" else 0.0)
             events.emit("stopping", how=how)
             for child in self._children:
                 if how == "kill" or child.hello is None:  # one that still imports its app has nothing to end
@@ -232,6 +236,7 @@ class Supervisor:
         self._reclaimer = Reclaimer(self._client, hello.prefix)
         self._stall_s = hello.stall_s if self._options.stall is None else self._options.stall
         self._grace_s = hello.grace_s if self._options.grace is None else self._options.grace
+        self._leave_s = LEAVE_S + LEAVE_CALLS * hello.deadline_s
         ticking = Client(target, deadline=hello.deadline_s)
         self._keeping = Keeping(ticking, hello.prefix, lambda: list(self._children), self._suspects.append)
 

@@ -107,6 +107,8 @@ def test_a_third_signal_charges_nobody(site: Site) -> None:
 
 
 def test_a_loop_that_stands_still_does_not_keep_a_worker_that_is_to_stop(site: Site) -> None:
+    tasks = site.folder / "tasks.py"
+    tasks.write_text(tasks.read_text().replace("app = App(", "app = App(deadline=0.5, url="))
     worker = site.worker(grace=0.1)
     job = site.put("block", 1)
     site.wait_for(lambda: site.seen("start"))
@@ -141,6 +143,30 @@ def test_what_a_child_held_that_died_in_an_outage_is_given_back_after_it(
         assert time.monotonic() - back_s < 20  # and not the minute of the lease
         site.touch("go")
         site.wait_for(lambda: {site.state(job) for job in jobs} == {"completed"})
+
+
+def test_a_worker_that_ends_in_an_outage_says_that_work_was_left(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    keeps = {"appendonly": "yes", "appendfsync": "always"}
+    with contextlib.ExitStack() as until_the_end:
+        server = until_the_end.enter_context(running("valkey-9.1", **keeps))
+        again = until_the_end.enter_context(contextlib.ExitStack())
+        site = until_the_end.enter_context(site_on(server, tmp_path / "site", "streams"))
+        tasks = site.folder / "tasks.py"
+        tasks.write_text(tasks.read_text().replace("app = App(", "app = App(deadline=0.5, url="))
+        worker = site.worker(grace=1)
+        job = site.put("until", 1, "go")
+        site.wait_for(lambda: site.seen("start"))
+        server.stop()
+        worker.stop()
+        site.touch("go")
+        assert worker.code() == 75
+        assert "outcomes_given_up outcomes=1" in worker.said()
+        assert "child_overstays" not in worker.said()
+        again.enter_context(start("valkey-9.1", server.folder, **keeps))
+        site.worker()
+        site.wait_for(lambda: site.state(job) == "completed")
+        assert len(site.seen("end")) == 2
 
 
 def test_without_a_url_the_worker_keeps_the_embedded_server_until_it_ends(tmp_path: Path) -> None:
