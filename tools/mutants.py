@@ -103,7 +103,7 @@ def mutants_of(path: Path) -> Iterator[Mutant]:
 
 
 def all_mutants() -> list[Mutant]:
-    scripts = [*ENGINES.glob("shared/*.lua"), *ENGINES.glob("*/lua/*.lua")]
+    scripts = [*ENGINES.glob("shared/**/*.lua"), *ENGINES.glob("*/lua/*.lua")]
     return [mutant for path in sorted(scripts) for mutant in mutants_of(path)]
 
 

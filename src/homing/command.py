@@ -83,7 +83,8 @@ def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
 
 @cache
 def load(package: str, name: str, *, lean: bool = False) -> Script:
-    """Read `lua/<name>.lua` of an engine's package, with the shared files its header names.
+    """Read `lua/<name>.lua` of an engine's package, or where both are the same `shared/both/<name>.lua`,
+    with the shared files its header names and the engine's own functions.
 
     `lean` adds the flag that lets a full server run it. Raises ValueError when its header is out of order.
     """
@@ -91,15 +92,12 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
     import hashlib
     from importlib.resources import files
 
-    body = (files(package) / "lua" / f"{name}.lua").read_text()
+    own, shared = files(package) / "lua", files("homing.engines") / "shared"
+    script = own / f"{name}.lua"
+    body = (script if script.is_file() else shared / "both" / f"{name}.lua").read_text()
     names, words, variadic = _header(body)
-    shared = files("homing.engines") / "shared"
     parts = [(shared / f"{used}.lua").read_text() for used in words.get("USES", "").split()]
-    # An engine's own shared functions stand beside its scripts, with a leading underscore.
-    own = files(package) / "lua" / "_engine.lua"
-    if words.get("USES") is not None and own.is_file():
-        parts.append(own.read_text())
-    code = "\n".join([*parts, body])
+    code = "\n".join([*parts, (own / "_engine.lua").read_text(), body])
     flags = "allow-oom" if lean else words.get("FLAGS", "")
     text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
     # Without flags (6.2) a script is refused on a full server by its first write that may

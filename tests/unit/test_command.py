@@ -17,15 +17,21 @@ def lua_folder(package: str) -> Path:
     return Path(str(files(package))) / "lua"
 
 
+def verbs(package: str) -> list[Path]:
+    """The scripts of an engine: its own, and those that both share."""
+    both = Path(str(files("homing.engines"))) / "shared" / "both"
+    return [*lua_folder(package).glob("[a-z]*.lua"), *both.glob("*.lua")]
+
+
 def test_both_engines_bear_the_same_transitions() -> None:
-    names = [{path.name for path in lua_folder(package).glob("*.lua")} for package in (LISTS, STREAMS)]
+    names = [sorted(path.name for path in verbs(package)) for package in (LISTS, STREAMS)]
     assert names[0] == names[1]
-    assert len(names[0]) > 20
+    assert len(names[0]) == len(set(names[0])) > 20
 
 
 @pytest.mark.parametrize("package", [LISTS, STREAMS])
 def test_every_script_loads_declares_the_prefix_first_and_says_what_it_returns(package: str) -> None:
-    for path in lua_folder(package).glob("[a-z]*.lua"):
+    for path in verbs(package):
         script = load(package, path.stem)
         assert script.keys[0] == "prefix", path
         assert len(script.keys) > 1, "a lone missing key would be redirected while its slot migrates"
@@ -34,7 +40,7 @@ def test_every_script_loads_declares_the_prefix_first_and_says_what_it_returns(p
 
 @pytest.mark.parametrize("package", [LISTS, STREAMS])
 def test_both_engines_take_the_same_arguments(package: str) -> None:
-    for path in lua_folder(LISTS).glob("[a-z]*.lua"):
+    for path in verbs(LISTS):
         assert load(package, path.stem).args == load(LISTS, path.stem).args, path.stem
 
 
@@ -68,7 +74,7 @@ def test_a_lean_settle_is_let_through_by_a_full_server_and_the_plain_text_has_no
 def test_the_scripts_defaults_are_the_documented_settings() -> None:
     shared = Path(str(files("homing.engines"))) / "shared"
     text = "\n".join(path.read_text() for folder in (shared, lua_folder(LISTS), lua_folder(STREAMS))
-                     for path in folder.glob("*.lua"))  # fmt: skip
+                     for path in folder.rglob("*.lua"))  # fmt: skip
     found = {default for default in re.findall(r"kept\[\d\] or (\d+)\)", text) if default != "0"}
     found |= set(re.findall(r"or (\d{5,})", text))
     assert {str(value) for value in SETTINGS.values()} == found

@@ -1,3 +1,5 @@
+local ENGINE, PLACE = 'lists', ':waiting:'
+
 local function append(list, name, value)
   list[#list + 1] = name
   list[#list + 1] = value
@@ -81,13 +83,14 @@ local function promote(base, now, limit)
   return promoted, #due > limit
 end
 
--- How many jobs may be claimed.
-local function count_waiting(base, priorities)
-  local count = redis.call('LLEN', base .. ':alone')
+-- How many jobs may be claimed, and how many of them wait apart as suspects.
+local function count_all(base, priorities)
+  local alone = redis.call('LLEN', base .. ':alone')
+  local waiting = alone
   for _, priority in ipairs(priorities) do
-    count = count + redis.call('LLEN', base .. ':waiting:' .. priority)
+    waiting = waiting + redis.call('LLEN', base .. ':waiting:' .. priority)
   end
-  return count
+  return waiting, alone
 end
 
 -- Where a job is and what it is, in any state; nil when there is none.

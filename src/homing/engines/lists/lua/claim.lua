@@ -18,7 +18,7 @@
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
-local refused = refusal('lists', kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
+local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
   or outnumbered(KEYS[4], ARGV[4])
 if refused then return refused end
 
@@ -56,8 +56,8 @@ local token = '0'
 if #jobs > 0 then token = next_token(meta, now) end
 -- Whoever got a suspect may take no more, others may.
 if #jobs > 0 and (alone == 1 or #jobs == limit) then
-  local apart = alone == 1 and 0 or redis.call('LLEN', base .. ':alone')
-  more = more or count_waiting(base, priorities) > apart
+  local waiting, apart = count_all(base, priorities)
+  more = more or waiting > (alone == 1 and 0 or apart)
   if more then ring(KEYS[7]) end
 end
 return { now, due_in(KEYS[6], now), 0, alone == 0 and more and 1 or 0, token, alone, jobs }

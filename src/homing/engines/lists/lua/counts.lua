@@ -17,14 +17,15 @@
 
 local base, meta = KEYS[1], KEYS[2]
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'missing', 'taken', 'refused')
-local refused = refusal('lists', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 
+local waiting = count_all(base, priorities_of(kept[3]))
 local active = 0
 local workers = redis.call('ZRANGE', KEYS[3], 0, -1)
 for _, worker in ipairs(workers) do active = active + redis.call('LLEN', base .. ':active:' .. worker) end
 return {
-  'waiting', count_waiting(base, priorities_of(kept[3])), 'active', active, 'workers', #workers,
+  'waiting', waiting, 'active', active, 'workers', #workers,
   'scheduled', redis.call('ZCARD', KEYS[4]), 'dead', redis.call('ZCARD', KEYS[5]),
   'suspects', redis.call('HLEN', KEYS[6]),
   'finished', redis.call('HLEN', KEYS[7]) + redis.call('HLEN', KEYS[8]),

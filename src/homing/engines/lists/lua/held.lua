@@ -17,7 +17,7 @@
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'paused')
-local refused = refusal('lists', kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
+local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
   or outnumbered(KEYS[4], ARGV[3])
 if refused then return refused end
 

@@ -21,7 +21,7 @@ local MOVE_MAX = 1000
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'crash_max')
-local refused = refusal('lists', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local expiry = redis.call('ZSCORE', KEYS[3], ARGV[2])
 if not expiry then return { 0, 0, 0, 0 } end

@@ -12,7 +12,7 @@
 -- Returns the ids that were dead.
 
 local base, now = KEYS[1], now_ms(ARGV[1])
-local refused = refusal('lists', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 
 local replayed = {}

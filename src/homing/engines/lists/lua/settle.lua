@@ -24,7 +24,7 @@
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[4], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version')
-local refused = refusal('lists', kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
+local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
 if refused then return refused end
 
 local lean, at = ARGV[3] == '1', 9

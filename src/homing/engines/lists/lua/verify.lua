@@ -16,7 +16,7 @@
 
 local base, limit = KEYS[1], tonumber(ARGV[2])
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities')
-local refused = refusal('lists', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local place, offset = string.match(ARGV[1], '^(%d+):(%d+)$')
 place, offset = tonumber(place or 1), offset or '0'

@@ -9,7 +9,7 @@
 -- Returns (worker, info, ms until its lease ends on the counted clock, holding)*.
 
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'clock_ms')
-local refused = refusal('lists', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 
 local found, scored = {}, redis.call('ZRANGE', KEYS[3], 0, -1, 'WITHSCORES')

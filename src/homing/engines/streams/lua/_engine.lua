@@ -1,3 +1,4 @@
+local ENGINE, PLACE = 'streams', ':stream:'
 local GROUP = 'workers'
 
 -- What other programs name a job must be fit for a key's name.

@@ -18,7 +18,7 @@
 
 local base, meta, now, worker = KEYS[1], KEYS[2], now_ms(ARGV[1]), ARGV[2]
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
-local refused = refusal('streams', kept[1], kept[2]) or not_a_member(KEYS[3], worker)
+local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], worker)
   or outnumbered(KEYS[4], ARGV[4])
 if refused then return refused end
 

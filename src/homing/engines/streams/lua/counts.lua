@@ -17,7 +17,7 @@
 
 local base, meta = KEYS[1], KEYS[2]
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'missing', 'taken', 'refused')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 
 local waiting, _, active = count_all(base, priorities_of(kept[3]))

@@ -19,7 +19,7 @@
 
 local base, meta, now = KEYS[1], KEYS[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'lanes_ms', 'ids_max')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local last, answer = lane_last(KEYS[3], KEYS[4], ARGV[2])
 if last and last >= tonumber(ARGV[3]) then return answer end
@@ -79,7 +79,7 @@ end
 if #index > 0 then redis.call('HSET', KEYS[9], unpack(index)) end
 for _, id in ipairs(own) do redis.call('ZADD', KEYS[6], '+inf', id) end
 
-if not kept[1] then redis.call('HSET', meta, 'engine', 'streams', 'version', DATA_VERSION) end
+if not kept[1] then redis.call('HSET', meta, 'engine', ENGINE, 'version', DATA_VERSION) end
 add_priorities(meta, kept[3], used)
 rotate_lanes(meta, KEYS[3], KEYS[4], kept[4], now)
 answer = table.concat(taken, ',')

@@ -18,7 +18,7 @@ local HELD_MAX = 1000
 
 local base, meta, now = KEYS[1], KEYS[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'paused', 'priorities')
-local refused = refusal('streams', kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
+local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
   or outnumbered(KEYS[4], ARGV[3])
 if refused then return refused end
 

@@ -16,7 +16,7 @@
 
 local base, state, limit = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local place, from = string.match(ARGV[2], '^(%d+):([%d-]*)$')
 place, from = tonumber(place or 1), from or ''

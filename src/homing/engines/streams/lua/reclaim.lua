@@ -20,7 +20,7 @@ local MOVE_MAX = 1000
 
 local base, meta, worker, now = KEYS[1], KEYS[2], ARGV[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'crash_max', 'priorities')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local expiry = redis.call('ZSCORE', KEYS[3], worker)
 if not expiry then return { 0, 0, 0, 0 } end

@@ -14,7 +14,7 @@
 -- Returns the state it was in, '' when there is no such job.
 
 local base, id = KEYS[1], ARGV[1]
-local refused = refusal('streams', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 local record = describe(base, id)
 if not record then

@@ -24,7 +24,7 @@
 
 local base, meta, worker, now = KEYS[1], KEYS[2], ARGV[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version')
-local refused = refusal('streams', kept[1], kept[2]) or not_a_member(KEYS[3], worker)
+local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], worker)
 if refused then return refused end
 
 local lean, lost, ends, counters = ARGV[3] == '1', {}, {}, {}

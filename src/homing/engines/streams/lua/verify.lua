@@ -15,7 +15,7 @@
 
 local base, limit = KEYS[1], tonumber(ARGV[2])
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local place, where = string.match(ARGV[1], '^(%d+):([%d-]*)$')
 place, where = tonumber(place or 1), where or ''

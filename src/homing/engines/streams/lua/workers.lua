@@ -9,7 +9,7 @@
 -- Returns (worker, info, ms until its lease ends on the counted clock, holding)*.
 
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'clock_ms', 'priorities')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 
 -- How many entries each consumer has pending.

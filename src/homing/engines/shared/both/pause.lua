@@ -7,7 +7,7 @@
 --
 -- Returns 1.
 
-local refused = refusal('streams', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 
 redis.call('HSET', KEYS[2], 'paused', '1')

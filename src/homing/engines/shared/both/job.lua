@@ -9,7 +9,7 @@
 --
 -- Returns its record, empty when there is none.
 
-local refused = refusal('lists', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 local record = describe(KEYS[1], ARGV[1])
 if not record then return {} end

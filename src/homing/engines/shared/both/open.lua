@@ -8,9 +8,9 @@
 --
 -- Returns the engine's name.
 
-local refused = refusal('streams', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 
-redis.call('HSET', KEYS[2], 'engine', 'streams', 'version', DATA_VERSION)
+redis.call('HSET', KEYS[2], 'engine', ENGINE, 'version', DATA_VERSION)
 if #ARGV > 0 then redis.call('HSET', KEYS[2], unpack(ARGV)) end
-return 'streams'
+return ENGINE

@@ -1,4 +1,4 @@
--- End a waiting or scheduled job as cancelled. The one call whose work grows with the queue's depth.
+-- End a waiting or scheduled job as cancelled.
 --
 -- USES clock guard stats marks replies finish records
 -- FLAGS allow-oom
@@ -11,7 +11,7 @@
 -- Returns the state it was in, '' when there is no such job.
 
 local base, meta, now, id = KEYS[1], KEYS[2], now_ms(ARGV[1]), ARGV[2]
-local refused = refusal('lists', unpack(redis.call('HMGET', meta, 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', meta, 'engine', 'version')))
 if refused then return refused end
 local record = describe(base, id)
 if not record then return '' end

@@ -8,7 +8,7 @@
 --
 -- Returns 1.
 
-local refused = refusal('lists', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 
 redis.call('HDEL', KEYS[2], 'paused')

@@ -19,7 +19,7 @@ local SLOW_MS, PROMOTE_MAX, LAPSED_MAX = 10000, 1000, 100
 
 local base, meta, now = KEYS[1], KEYS[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'lanes_ms', 'paused', 'slow_ms')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 
 local clock, lease = advance_clock(meta, now)
@@ -42,7 +42,7 @@ rotate_lanes(meta, KEYS[5], KEYS[6], kept[4], now)
 if math.abs(now - tonumber(kept[6] or 0)) >= SLOW_MS then
   local found = { ['0'] = true }
   for priority = -100, 100 do
-    if redis.call('EXISTS', base .. ':stream:' .. priority) == 1 then found[tostring(priority)] = true end
+    if redis.call('EXISTS', base .. PLACE .. priority) == 1 then found[tostring(priority)] = true end
   end
   add_priorities(meta, kept[3], found)
   redis.call('HSET', meta, 'slow_ms', now)

@@ -15,11 +15,11 @@
 
 local meta, now = KEYS[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
-local refused = refusal('streams', kept[1], kept[2])
+local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 redis.call('ZCARD', KEYS[3])
 
-redis.call('HSET', meta, 'engine', 'streams', 'version', DATA_VERSION)
+redis.call('HSET', meta, 'engine', ENGINE, 'version', DATA_VERSION)
 if #ARGV > 3 then redis.call('HSET', meta, unpack(ARGV, 4)) end
 add_priorities(meta, kept[3], { ['0'] = true })
 local clock, lease = advance_clock(meta, now)

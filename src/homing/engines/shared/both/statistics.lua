@@ -8,6 +8,6 @@
 --
 -- Returns (name, number)*.
 
-local refused = refusal('lists', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 return redis.call('HGETALL', KEYS[1] .. ':stats:' .. ARGV[1])

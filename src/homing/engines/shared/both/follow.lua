@@ -9,7 +9,7 @@
 --
 -- Returns a record each, empty for a job that does not exist.
 
-local refused = refusal('streams', unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
+local refused = refusal(ENGINE, unpack(redis.call('HMGET', KEYS[2], 'engine', 'version')))
 if refused then return refused end
 
 local records = {}
