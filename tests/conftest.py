@@ -1,6 +1,6 @@
 """What all tests share: the real servers."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 
 import pytest
 
@@ -12,6 +12,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--server", action="append", choices=NAMES, help="on this server; may be repeated")
     group.addoption("--engine", action="append", choices=("lists", "streams"), help="with this engine")
     group.addoption("--client", action="append", choices=("sync", "async"), help="with this client")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """A test whose server is not installed here is skipped, with the reason."""
+    try:
+        return (yield)
+    except Missing as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.fixture(scope="session")

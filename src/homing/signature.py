@@ -175,9 +175,12 @@ class Signature:
             if known and not missing and kwargs.keys().isdisjoint(taken):
                 return None
         try:
-            self._signature.bind(*args, **kwargs)
+            bound = self._signature.bind(*args, **kwargs)
         except TypeError as error:
             return f"{error} (it is {self})"
+        # Python 3.13.0 takes the name of a positional-only parameter for one of **kwargs and misses nothing.
+        if absent := sorted(self._required - bound.arguments.keys()):
+            return f"missing a required argument: {absent[0]!r} (it is {self})"
         return None
 
     def _about(self, label: str, problem: Exception) -> str:

@@ -55,10 +55,9 @@ def test_what_cannot_be_read_goes_to_the_dead_letters_whole_and_the_worker_goes_
     put(plain, site, "bad3", {"recipient": "x@example.com", "colour": "no such parameter"})
     after = site.put("sleep", 1, 0.0)
     site.wait_for(lambda: site.state(after) == "completed" and site.queue.counts().dead == 3)
-    dead = {record.payload or json.dumps(record.fields).encode() for record in site.queue.dead()}
-    assert b"{not json" in dead
-    assert b'[["not a number", 0.0],{}]' in dead
-    assert json.dumps({"recipient": "x@example.com", "colour": "no such parameter"}).encode() in dead
+    dead = site.queue.dead()
+    assert {b"{not json", b'[["not a number", 0.0],{}]'} < {record.payload for record in dead}
+    assert {"recipient": "x@example.com", "colour": "no such parameter"} in [record.fields for record in dead]
 
 
 def test_the_worker_goes_on_after_its_server_was_killed_and_came_back(
