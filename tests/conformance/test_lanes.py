@@ -196,6 +196,16 @@ def test_a_full_set_of_ids_has_room_again_when_one_is_free(queue: Queue) -> None
     assert queue.enqueue(chosen(B)) == [Enqueued.STORED]
 
 
+def test_ids_that_are_free_again_make_room_also_when_nobody_ticks(queue: Queue) -> None:
+    queue.open(ids_max=1)
+    queue.enqueue(chosen(A))
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker))
+    queue.now_ms += HOUR_MS
+    assert queue.enqueue(chosen(B)) == [Enqueued.STORED]
+    assert queue.counts().ids == 1
+
+
 def test_an_id_we_made_is_not_kept(queue: Queue) -> None:
     queue.enqueue(A)
     worker = queue.register()

@@ -116,6 +116,9 @@ def test_a_job_with_two_marks_comes_alone(queue: Queue) -> None:
     worker = _crash(queue, "b")
     assert marks(queue, "b") == (2, 0)
     assert queue.tick(worker).alone == 1
+    queue.do(queue.engine.pause())
+    assert queue.tick(worker).alone == 0  # nobody may have it now
+    queue.do(queue.engine.resume())
     claim = queue.claim_whole(worker)
     assert [(job.id, job.alone) for job in claim.jobs] == [("b", True)]
     other = queue.register()

@@ -1,6 +1,7 @@
 local PRUNE_MAX = 100
 
--- What time has passed over: dead letters too old or too many, ids that may be used again.
+-- What time has passed over: dead letters too old or too many, ids that may be used again. Returns
+-- whether there may be more of it.
 local function prune(base, meta, now)
   local kept = redis.call('HMGET', meta, 'dead_ttl_ms', 'dead_max', 'id_ttl_ms')
   local dead, ids = base .. ':dead', base .. ':ids'
@@ -13,6 +14,5 @@ local function prune(base, meta, now)
     for _, id in ipairs(most) do old[#old + 1] = id end
   end
   for _, id in ipairs(old) do forget_dead(base, id, until_ms) end
-  local free = redis.call('ZRANGEBYSCORE', ids, '-inf', now, 'LIMIT', 0, 10 * PRUNE_MAX)
-  if #free > 0 then redis.call('ZREM', ids, unpack(free)) end
+  return free_ids(ids, now) or #old >= PRUNE_MAX
 end

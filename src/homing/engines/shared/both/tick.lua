@@ -1,7 +1,7 @@
 -- Once a second for all workers of a supervisor: keep their leases, count the clock, promote what is
 -- due, prune what is old.
 --
--- USES clock guard lanes priorities bell marks replies finish dead prune
+-- USES clock guard lanes priorities bell marks replies finish dead ids prune
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta
@@ -13,7 +13,8 @@
 -- ARGV[1] now_ms
 -- ARGV[2...] kept  ids of the workers to keep alive
 --
--- Returns {server time, lost workers, lapsed workers, promoted, more, ms until due or -1, waiting, alone}.
+-- Returns {server time, lost workers, lapsed workers, promoted, more, ms until due or -1, waiting, alone};
+-- the last two are what may be claimed: 0 while paused.
 
 local SLOW_MS, PROMOTE_MAX, LAPSED_MAX = 10000, 1000, 100
 
@@ -35,7 +36,7 @@ local lapsed = redis.call('ZRANGEBYSCORE', KEYS[3], '-inf', '(' .. clock, 'LIMIT
 
 local promoted, more = promote(base, now, PROMOTE_MAX)
 if promoted > 0 then ring(KEYS[7]) end
-prune(base, meta, now)
+more = prune(base, meta, now) or more
 rotate_lanes(meta, KEYS[5], KEYS[6], kept[4], now)
 
 -- Foreign producers announce no priority.
@@ -50,4 +51,5 @@ end
 
 local priorities = priorities_of(redis.call('HGET', meta, 'priorities'))
 local waiting, alone = count_all(base, priorities)
-return { now, lost, lapsed, promoted, more and 1 or 0, due_in(KEYS[4], now), kept[5] and 0 or waiting, alone }
+return { now, lost, lapsed, promoted, more and 1 or 0, due_in(KEYS[4], now), kept[5] and 0 or waiting,
+  kept[5] and 0 or alone }

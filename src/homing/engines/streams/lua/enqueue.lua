@@ -1,6 +1,6 @@
 -- Store jobs, waiting or scheduled. The same lane and number again adds nothing and answers as before.
 --
--- USES clock guard lanes priorities bell stats
+-- USES clock guard lanes priorities bell stats ids
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] lanes      hash, lane -> last number and its answer
@@ -46,7 +46,10 @@ for i = 4, #ARGV, 8 do
     end
   end
 end
-if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > tonumber(kept[5] or 1000000) then
+local ids_max = tonumber(kept[5] or 1000000)
+-- What has expired makes room first: a tick may not have come by for a while.
+if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then free_ids(KEYS[6], now) end
+if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then
   return redis.error_reply('QUEUEFULL as many ids that callers chose are kept as ids_max allows')
 end
 
