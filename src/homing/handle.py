@@ -1,6 +1,5 @@
 """A job as its producer sees it: where it stands, and what became of it."""
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
@@ -30,24 +29,31 @@ class RemoteError:
     reason: str = ""
 
 
+#: What stands before the reason, in place of a result that could not be stored.
+NOT_KEPT = b"!"
+
+
 @dataclass(frozen=True, slots=True)
 class End:
-    """How a job ended; `body` is its result or error as JSON, None when it was not kept."""
+    """How a job ended; `body` is its result or error as JSON, or why it was cancelled, None when it was
+    not kept; `returned`: there was a result, kept or not.
+    """
 
     state: State
     body: bytes | None
     ended_ms: int | None = None
+    returned: bool = False
 
 
 def end_of(record: JobRecord) -> End | None:
     """The end in a job's record, None while it has not ended."""
     match record.state:
         case State.COMPLETED:
-            return End(record.state, record.result, record.ended_ms)
+            return End(record.state, record.result, record.ended_ms, record.returned)
         case State.DEAD:
             return End(record.state, record.error, record.ended_ms)
         case State.CANCELLED:
-            return End(record.state, b"", record.ended_ms)
+            return End(record.state, record.result or b"", record.ended_ms)
         case _:
             return None
 
@@ -86,21 +92,6 @@ class Returns:
             raise DecodeError(
                 f"the stored result is not what its task is annotated to return: {error}"
             ) from error
-
-    @cached_property
-    def only_none(self) -> bool:
-        return self._hint is type(None)
-
-    @cached_property
-    def never_none(self) -> bool:
-        """Whether None is no answer of this function; False when nobody says."""
-        if self._decoder is None:
-            return False
-        try:
-            self._decoder.decode(b"null")
-        except ValueError:
-            return True
-        return False
 
 
 #: Of a job nobody here knows the task of.
@@ -191,7 +182,7 @@ class Job(Generic[R_co]):
                 f"job {self.address} has not ended within {timeout} s; it is still on its way: "
                 "ask again, or wait longer"
             )
-        value: R_co = read_end(self.address, end, self._returns, self._sender.link.settings.result_ttl)
+        value: R_co = read_end(self.address, end, self._returns)
         return value
 
 
@@ -202,27 +193,26 @@ def not_found(address: str) -> JobNotFound:
     )
 
 
-def read_end(address: str, end: End, returns: Returns, result_ttl_s: float) -> Any:
+def read_end(address: str, end: End, returns: Returns) -> Any:
     """The value of a completed job; raises what any other end calls for."""
     if end.state is State.CANCELLED:
-        raise JobCancelled(f"job {address} was cancelled")
+        reason = (end.body or b"").decode("utf-8", "replace")
+        raise JobCancelled(f"job {address} was cancelled{': ' if reason else ''}{reason}")
     if end.state is State.DEAD:
         error = remote_error(end.body or b"")
         told = f"{error.type}: {error.message}" if error.type else error.reason or "no reason was kept"
         raise JobFailed(f"job {address} is in the dead letters: {told}", error)
+    if end.body and end.body.startswith(NOT_KEPT):
+        why = end.body[len(NOT_KEPT) :].decode("utf-8", "replace")
+        raise JobNotFound(f"job {address} completed, and its result could not be kept: {why}")
     if end.body:
         return returns.decode(end.body)
-    # None is not stored unless somebody waits for it, so "not kept" has two readings.
-    if end.body is None and not returns.only_none and (returns.never_none or _is_old(end, result_ttl_s)):
+    if end.body is None and end.returned:
         raise JobNotFound(
-            f"job {address} completed, and no result of it is kept: it returned None, or its result was "
-            "forgotten (they are kept for the queue's result_ttl, at most result_max of them)"
+            f"job {address} completed, and its result was forgotten: "
+            "they are kept for the queue's result_ttl, at most result_max of them"
         )
     return None
-
-
-def _is_old(end: End, result_ttl_s: float) -> bool:
-    return end.ended_ms is not None and time.time() * 1000 - end.ended_ms > result_ttl_s * 1000
 
 
 def remote_error(body: bytes) -> RemoteError:

@@ -119,6 +119,7 @@ class Settled(Struct, frozen=True):
 
     done: int
     refused: list[str] = []
+    repeated: bool = False  # its number, or a later one, was here before: nothing was done
 
 
 class Registered(Struct, frozen=True):
@@ -182,7 +183,8 @@ class JobRecord(Struct, frozen=True):
     worker: str | None = None  # active
     ended_ms: int | None = None  # completed, dead, cancelled
     error: bytes = b""  # dead: JSON
-    result: bytes | None = None  # completed: JSON, `b""` for None, None when not kept
+    result: bytes | None = None  # completed: JSON, `b""` for None; cancelled: the reason; None when not kept
+    returned: bool = False  # completed: there was a result, kept or not
     crashes: int = 0
     suspicions: int = 0
 

@@ -141,12 +141,14 @@ def _dead(error: BaseException, attempt: int, meta: Meta, reason: str) -> Dead:
 
 
 def _result(job: Claimed, value: object, limit: int) -> bytes:
-    """The result as JSON, or empty and an event: the work is done, and must not be done again for it."""
+    """The result as JSON, or why there is none behind a `!`, which no JSON begins with, and an event: the
+    work is done, and must not be done again for it.
+    """
     try:
         return codec.encode_result(value, limit)
     except Exception as error:  # what JSON cannot carry, or too large; the value's own methods too
         events.emit("result_dropped", level=logging.WARNING, job=job.id, task=job.task, error=error)
-        return b""
+        return b"!" + codec.safe_message(error, 500).encode("utf-8", "replace")
 
 
 def _meta(job: Claimed) -> Meta:

@@ -128,8 +128,8 @@ class Queue:
         number = next(self._numbers) if number is None else number
         return self.do(self.engine.held(worker, known=known, number=number, now_ms=self.now_ms))
 
-    def settle(self, worker: str, *settlements: Settlement, lean: bool = False) -> Settled:
-        return self.do(self.engine.settle(worker, settlements, lean=lean, now_ms=self.now_ms))
+    def settle(self, worker: str, *settlements: Settlement, number: int = 0, lean: bool = False) -> Settled:
+        return self.do(self.engine.settle(worker, settlements, number=number, lean=lean, now_ms=self.now_ms))
 
     def decide(self, worker: str, job: Claimed, decision: Decision, *, lean: bool = False) -> Settled:
         return self.settle(worker, settlement(job, decision), lean=lean)

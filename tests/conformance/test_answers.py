@@ -4,7 +4,7 @@ import pytest
 
 from homing.job import Ack, Cancelled, Enqueued, HandBack, State
 from tests.conformance.driver import Queue, Whole
-from tests.conformance.jobs import ERROR, HOUR_MS, A, B, C, awaited, chosen, ids, later, many
+from tests.conformance.jobs import ERROR, HOUR_MS, A, B, C, awaited, chosen, ids, later, many, settlement
 
 #: What is kept of ends and answers lives so long unless the queue says otherwise.
 RESULT_TTL_S = 600
@@ -180,6 +180,30 @@ def test_a_lean_end_is_told_but_not_kept(queue: Queue) -> None:
     assert queue.whole() == Whole(workers=["w1"])
 
 
+@pytest.mark.parametrize("none", [{"result_ttl_ms": 0}, {"result_max": 0}])
+def test_a_queue_that_keeps_no_results_still_tells_who_waits(queue: Queue, none: dict[str, int]) -> None:
+    queue.open(**none)
+    queue.enqueue(A, B)
+    worker = queue.register()
+    queue.follow("a")
+    queue.ack(worker, *queue.claim(worker), result=b"7")
+    assert queue.told() == [b"a\ncompleted\n7"]
+    records = [queue.record("a"), queue.record("b")]
+    assert [(one.result, one.returned) for one in records if one] == [(None, True), (None, True)]
+    assert queue.whole() == Whole(completed=["a", "b"], workers=["w1"])
+
+
+def test_a_reason_to_cancel_is_kept_and_told(queue: Queue) -> None:
+    queue.enqueue(A, B)
+    worker = queue.register()
+    queue.follow("a")
+    first, second = queue.claim(worker)
+    queue.settle(worker, settlement(first, Cancelled("no such customer")), settlement(second, Cancelled()))
+    assert queue.told() == [b"a\ncancelled\nno such customer"]
+    records = [queue.record("a"), queue.record("b")]
+    assert [one.result for one in records if one] == [b"no such customer", None]
+
+
 def test_the_dead_are_bounded_in_number(queue: Queue) -> None:
     queue.open(dead_max=2)
     queue.enqueue(*many(5), chosen(A))
@@ -187,9 +211,18 @@ def test_the_dead_are_bounded_in_number(queue: Queue) -> None:
     for job in queue.claim(worker):
         queue.now_ms += 1
         queue.bury(worker, job)
-    assert queue.counts().dead == 6
-    queue.tick(worker)
     assert queue.whole() == Whole(dead=["j0004", "a"], workers=["w1"], ids=1)
+    assert queue.enqueue(chosen(A)) == [Enqueued.EXISTS]
+
+
+def test_a_dead_job_that_makes_room_frees_its_id_after_a_while(queue: Queue) -> None:
+    queue.open(dead_max=1)
+    queue.enqueue(chosen(A), B)
+    worker = queue.register()
+    queue.bury(worker, *queue.claim(worker))
+    assert queue.whole() == Whole(dead=["b"], workers=["w1"], ids=1)
+    assert queue.enqueue(chosen(A), after_ms=HOUR_MS - 1) == [Enqueued.EXISTS]
+    assert queue.enqueue(chosen(A), after_ms=1) == [Enqueued.STORED]
 
 
 def test_the_dead_are_bounded_in_time(queue: Queue) -> None:
@@ -208,15 +241,15 @@ def test_the_dead_are_bounded_in_time(queue: Queue) -> None:
 
 
 def test_many_dead_go_in_several_ticks(queue: Queue) -> None:
-    queue.open(dead_max=10)
     queue.enqueue(*many(260))
     worker = queue.register()
     queue.bury(worker, *queue.claim(worker, limit=260))
+    queue.open(dead_max=10)
     left = []
     for _ in range(3):
-        queue.tick(worker)
-        left.append(queue.counts().dead)
-    assert left == [160, 60, 10]
+        more = queue.tick(worker).more
+        left.append((queue.counts().dead, more))
+    assert left == [(160, True), (60, True), (10, False)]
     assert queue.whole().strays == []
 
 

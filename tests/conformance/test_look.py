@@ -113,7 +113,9 @@ def test_one_job_is_seen_whole_in_every_state(queue: Queue) -> None:
     queue.replay("x")
     seen(State.WAITING)
     queue.ack(worker, queue.claim_one(worker), result=b"7")
-    assert queue.record("x") == JobRecord("x", name, State.COMPLETED, ended_ms=queue.now_ms, result=b"7")
+    assert queue.record("x") == JobRecord(
+        "x", name, State.COMPLETED, ended_ms=queue.now_ms, result=b"7", returned=True
+    )
     assert queue.whole() == Whole(completed=["x"], workers=[worker])
 
 

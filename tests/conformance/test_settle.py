@@ -265,3 +265,26 @@ def test_a_retry_sooner_than_what_is_scheduled_comes_first(queue: Queue) -> None
     assert queue.whole() == Whole(scheduled=["a", "b"], workers=["w1"])
     queue.tick(worker, after_ms=1_000)
     assert ids(queue.claim(worker)) == ["a", "b"]
+
+
+def test_a_numbered_batch_acts_once_however_often_it_arrives(queue: Queue) -> None:
+    queue.enqueue(A)
+    worker = queue.register()
+    handed_back = settlement(queue.claim_one(worker), HandBack())
+    assert queue.settle(worker, handed_back, number=1) == Settled(1)
+    # The job comes back to the same worker, and so does a copy of what was said of its last run.
+    again = queue.claim_one(worker)
+    assert queue.settle(worker, handed_back, number=1) == Settled(0, repeated=True)
+    assert queue.whole() == Whole(active={"w1": ["a"]}, workers=["w1"])
+    assert queue.settle(worker, settlement(again, Ack()), number=2) == Settled(1)
+    assert queue.settle(worker, handed_back, number=1) == Settled(0, repeated=True)
+    assert queue.whole() == Whole(completed=["a"], workers=["w1"])
+
+
+def test_numbers_are_a_workers_own(queue: Queue) -> None:
+    queue.enqueue(A, B)
+    first, second = queue.register(), queue.register()
+    one, two = queue.claim_one(first), queue.claim_one(second)
+    assert queue.settle(first, settlement(one, Ack()), number=9) == Settled(1)
+    assert queue.settle(second, settlement(two, Ack()), number=1) == Settled(1)
+    assert queue.whole() == Whole(completed=["a", "b"], workers=["w1", "w2"])

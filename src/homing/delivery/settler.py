@@ -37,6 +37,7 @@ class Settler:
         self._account = account
         self._waiting: list[Held] = []
         self._in_flight = 0
+        self._number = 0  # of the batch in flight: a copy of it that comes late does nothing
         self._pump: asyncio.Task[None] | None = None
         lease.on_lost(self._throw_away)
 
@@ -69,6 +70,7 @@ class Settler:
         try:
             while self._waiting:
                 batch = self._take()
+                self._number += 1
                 self._in_flight = len(batch)
                 await self._send(batch)
                 self._in_flight = 0
@@ -133,7 +135,7 @@ class Settler:
 
     async def _call(self, batch: list[Held], *, lean: bool) -> Settled:
         settlements = [settlement for settlement, _ in batch]
-        command = self._lease.engine.settle(self._lease.worker, settlements, lean=lean)
+        command = self._lease.engine.settle(self._lease.worker, settlements, number=self._number, lean=lean)
         settled: Settled = await self._run(replace(command, resend=False))
         return settled
 

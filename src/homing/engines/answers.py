@@ -23,7 +23,7 @@ from homing.job import (
 #: Names in a job's hash or entry that are not a foreign message's own fields.
 OWN_FIELDS = frozenset({
     "id", "task", "payload", "args", "kwargs", "meta", "state", "attempt", "priority", "created_ms", "due_ms",
-    "dead_ms", "ended_ms", "error", "worker", "raw", "result", "crashes", "suspicions",
+    "dead_ms", "ended_ms", "error", "worker", "raw", "result", "returned", "crashes", "suspicions",
 })  # fmt: skip
 
 
@@ -99,7 +99,7 @@ def claim(reply: list[Any]) -> Claim:
 
 
 def settled(reply: list[Any]) -> Settled:
-    return Settled(reply[0], [_text(job_id) for job_id in reply[1]])
+    return Settled(reply[0], [_text(job_id) for job_id in reply[1]], bool(reply[2]))
 
 
 def ticked(reply: list[Any]) -> Ticked:
@@ -178,6 +178,7 @@ def record(queue: str, flat: list[Any]) -> JobRecord | None:
         ended_ms=_whole(ended or stored[b"dead_ms"]) if ended or b"dead_ms" in stored else None,
         error=stored.get(b"error", b""),
         result=stored.get(b"result"),
+        returned=bool(stored.get(b"returned")),
         crashes=_whole(stored.get(b"crashes", 0)),
         suspicions=_whole(stored.get(b"suspicions", 0)),
     )

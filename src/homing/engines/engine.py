@@ -89,10 +89,14 @@ class Engine(Protocol):
         worker: str,
         settlements: Sequence[Settlement],
         *,
+        number: int = 0,
         lean: bool = False,
         now_ms: int | None = None,
     ) -> Command[Settled]:
         """End runs. What the worker does not hold any more is refused and changes nothing.
+
+        `number` grows with each batch, one in flight at a time: sent again unchanged it acts once, and a
+        copy that arrives late does nothing (`repeated`). 0, for who has several in flight: not numbered.
         `lean` stores no result, fact or statistic, and is not refused by a full server.
         """
 

@@ -134,6 +134,7 @@ class ScriptedEngine:
         worker: str,
         settlements: Sequence[Settlement],
         *,
+        number: int = 0,
         lean: bool = False,
         now_ms: int | None = None,
     ) -> Command[Settled]:
@@ -154,8 +155,8 @@ class ScriptedEngine:
                     deads += (*head, attempt, error)
                 case HandBack():
                     backs += head
-                case Cancelled():
-                    cancels += head
+                case Cancelled(reason):
+                    cancels += (*head, reason)
         return call(
             load(self.package, "settle", lean=True) if lean else self._script("settle"),
             self.keys,
@@ -163,11 +164,12 @@ class ScriptedEngine:
             now_ms=_now(now_ms),
             worker=worker,
             lean=1 if lean else 0,
+            number=number,
             acks=len(acks) // 4,
             agains=len(agains) // 6,
             deads=len(deads) // 5,
             backs=len(backs) // 3,
-            cancels=len(cancels) // 3,
+            cancels=len(cancels) // 4,
             rest=[*acks, *agains, *deads, *backs, *cancels],
         )
 

@@ -191,5 +191,5 @@ def test_a_forgotten_result_is_no_none(app: App, engine: EngineName) -> None:
     for message in app.queue("typed").consume(block=False):
         message.ack(3)
     app.client.run(Command(("DEL",), (app.queue("typed").keys.result(job.id),), (), int))
-    with pytest.raises(JobNotFound, match="returned None, or its result was forgotten"):
+    with pytest.raises(JobNotFound, match="its result was forgotten"):
         job.result(timeout=5)

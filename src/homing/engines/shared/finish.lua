@@ -2,6 +2,7 @@
 
 -- Keep an end that somebody may look up: the oldest of `result_max` makes room.
 local function store_result(base, results, id, state, body, ttl, max)
+  if tonumber(ttl) <= 0 or max <= 0 then return end
   redis.call('SET', base .. ':result:' .. id, state .. '\n' .. body, 'PX', ttl)
   redis.call('LPUSH', results, id)
   redis.call('PEXPIRE', results, ttl)
@@ -19,12 +20,13 @@ local function release_ids(base, ids_of_jobs, until_ms)
   if redis.call('EXISTS', suspects) == 1 then redis.call('HDEL', suspects, unpack(ids_of_jobs)) end
 end
 
--- Bare facts of the newest ends, in two generations of one hash.
+-- Bare facts of the newest ends, in two generations of one hash: 'state ended_ms', and ' 1' behind it when
+-- there was a result, whether or not it is kept.
 local function store_facts(base, ends, now, max)
   local finished, facts = base .. ':finished', {}
   for _, last in ipairs(ends) do
     facts[#facts + 1] = last[1]
-    facts[#facts + 1] = last[2] .. ' ' .. string.format('%.0f', now)
+    facts[#facts + 1] = last[2] .. ' ' .. string.format('%.0f', now) .. (last[3] ~= '' and ' 1' or '')
   end
   redis.call('HSET', finished, unpack(facts))
   if redis.call('HLEN', finished) >= max then redis.call('RENAME', finished, finished .. ':old') end
@@ -41,7 +43,7 @@ local function finish(base, meta, ends, now, lean)
     local id, state, body = last[1], last[2], last[3]
     ids[#ids + 1] = id
     local told = awaited and reply(base, replies, id, state, body, ttl)
-    if not lean and (told or (state == 'completed' and body ~= '')) then
+    if not lean and (told or body ~= '') then
       store_result(base, base .. ':results', id, state, body, ttl, tonumber(kept[3] or 10000))
     end
   end
@@ -49,9 +51,9 @@ local function finish(base, meta, ends, now, lean)
   if not lean then store_facts(base, ends, now, tonumber(kept[4] or 20000)) end
 end
 
--- The fact of an ended job: its state and end (ms), or nil.
+-- The fact of an ended job: its state, its end (ms), '1' when it had a result; or nil.
 local function fact_of(base, id)
   local fact = redis.call('HGET', base .. ':finished', id) or redis.call('HGET', base .. ':finished:old', id)
   if not fact then return nil end
-  return string.match(fact, '^(%a+) (%d+)$')
+  return string.match(fact, '^(%a+) (%d+) ?(1?)$')
 end

@@ -1,25 +1,26 @@
 -- Records: flat lists of names and values, as Python reads them.
 
+-- Put the fields of a job's hash, or of its entry, behind a record.
+local function add_fields(record, fields)
+  for i = 1, #fields do record[#record + 1] = fields[i] end
+  return record
+end
+
 -- An ended job that left a fact or a result, or nil.
 local function ended_record(base, id)
-  local state, ended = fact_of(base, id)
+  local state, ended, returned = fact_of(base, id)
   local kept = redis.call('GET', base .. ':result:' .. id)
   if not state and not kept then return nil end
   local record = { 'id', id, 'state', state or string.match(kept, '^(%a+)\n') }
   if ended then
     record[#record + 1] = 'ended_ms'
     record[#record + 1] = ended
+    add_fields(record, { 'returned', returned == '1' and 1 or 0 })
   end
   if kept then
     record[#record + 1] = 'result'
     record[#record + 1] = string.match(kept, '^%a+\n(.*)$')
   end
-  return record
-end
-
--- Put the fields of a job's hash, or of its entry, behind a record.
-local function add_fields(record, fields)
-  for i = 1, #fields do record[#record + 1] = fields[i] end
   return record
 end
 

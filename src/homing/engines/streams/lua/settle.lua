@@ -8,40 +8,47 @@
 -- KEYS[4] index
 -- KEYS[5] scheduled
 -- KEYS[6] bell
+-- KEYS[7] worker:worker
 -- ARGV[1] now_ms
 -- ARGV[2] worker
 -- ARGV[3] lean        1: store no result, fact or statistic
--- ARGV[4] acks        how many of each follow, in this order
--- ARGV[5] agains
--- ARGV[6] deads
--- ARGV[7] backs
--- ARGV[8] cancels
--- ARGV[9...] items    acks (id, ref, times, result)*, agains (id, ref, times, delay_ms, attempt, meta)*,
+-- ARGV[4] number      grows with every batch of this worker, 0: not numbered
+-- ARGV[5] acks        how many of each follow, in this order
+-- ARGV[6] agains
+-- ARGV[7] deads
+-- ARGV[8] backs
+-- ARGV[9] cancels
+-- ARGV[10...] items    acks (id, ref, times, result)*, agains (id, ref, times, delay_ms, attempt, meta)*,
 --                     deads (id, ref, times, attempt, error)*, backs (id, ref, times)*, oldest first,
---                     cancels (id, ref, times)*; times 'wait/run' in ms
+--                     cancels (id, ref, times, reason)*; times 'wait/run' in ms
 --
--- Returns {how many, refused ids}.
+-- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
 local base, meta, worker, now = KEYS[1], KEYS[2], ARGV[2], now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version')
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], worker)
 if refused then return refused end
+-- A copy whose answer was lost, or that comes late: its jobs may be in this worker's hands again.
+if ARGV[4] ~= '0' then
+  local last = redis.call('HGET', KEYS[7], 'settled')
+  if last and tonumber(ARGV[4]) <= tonumber(last) then return { 0, {}, 1 } end
+end
 
 local lean, lost, ends, counters = ARGV[3] == '1', {}, {}, {}
 local soonest, earlier = earliest_due(KEYS[5]), false
 local suspects = redis.call('EXISTS', base .. ':suspects') == 1
 
 -- All items in one list: {kind, id, priority, entry, position in ARGV}.
-local items, ids, at = {}, {}, 9
-for kind, width in ipairs({ 4, 6, 5, 3, 3 }) do
-  for i = at, at + width * ARGV[3 + kind] - 1, width do
+local items, ids, at = {}, {}, 10
+for kind, width in ipairs({ 4, 6, 5, 3, 4 }) do
+  for i = at, at + width * ARGV[4 + kind] - 1, width do
     local priority, entry = parts_of(ARGV[i + 1])
     items[#items + 1] = { kind, ARGV[i], priority or '0', entry or '0-0', i }
     ids[#ids + 1] = ARGV[i]
   end
-  at = at + width * ARGV[3 + kind]
+  at = at + width * ARGV[4 + kind]
 end
-if #items == 0 then return { 0, {} } end
+if #items == 0 then return { 0, {}, 0 } end
 local mine = owned(base, worker, items)
 local refs = redis.call('HMGET', KEYS[4], unpack(ids))
 
@@ -87,9 +94,9 @@ local settle = {
   function(item)
     put(suspects and is_suspect(base .. ':suspects', item[2]) and apart or back, item[3], item[4])
   end,
-  function(item)
+  function(item, i)
     leaves(item)
-    ends[#ends + 1] = { item[2], 'cancelled', '' }
+    ends[#ends + 1] = { item[2], 'cancelled', ARGV[i + 3] }
   end,
 }
 
@@ -112,6 +119,7 @@ if #gone_ids > 0 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
 hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
+if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
 finish(base, meta, ends, now, lean)
 if #lost > 0 then
   redis.call('HINCRBY', meta, 'refused', #lost)
@@ -119,4 +127,4 @@ if #lost > 0 then
 end
 if not lean then add_stats(base, now, counters) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
-return { done, lost }
+return { done, lost, 0 }
