@@ -1,6 +1,7 @@
 """What a consumer does between two messages, as procedures: register, claim, wait, settle, leave."""
 
 import json
+import logging
 import os
 import random
 import socket
@@ -26,7 +27,7 @@ from homing.errors import (
 from homing.ids import new_worker_id
 from homing.job import Claim, Claimed, Decision, HandBack
 from homing.message import Message
-from homing.policy import Raised, decide
+from homing.policy import Raised, corrupted, decide
 from homing.retries import Policy
 from homing.sender import Sender
 from homing.steps import Steps, run, sleep, wait
@@ -228,6 +229,10 @@ class Consuming:
             return None
         claimed, wait_ms = self._buffer.popleft()
         message = Message(self, lease, claimed, wait_ms)
+        if claimed.corrupted:
+            events.emit("job_corrupted", level=logging.ERROR, queue=self.queue, job=claimed.id)
+            yield from self._settle_quietly(message, corrupted(claimed))
+            return None
         try:
             message.payload = _payload(claimed)
         except DecodeError as error:

@@ -121,6 +121,10 @@ class UnknownTask(JobError):
     """The job names a task that is not registered here."""
 
 
+class JobCorrupted(JobError):
+    """What is stored of the job is not what was enqueued; it was buried, whole, and did not run."""
+
+
 class TimeLimitExceeded(JobError, TimeoutError):
     """The job ran longer than its `timeout`."""
 

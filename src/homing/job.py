@@ -4,6 +4,8 @@ from enum import StrEnum
 
 from msgspec import Struct
 
+from homing.checksum import checksum
+
 
 class State(StrEnum):
     """Where a job is; it is in exactly one state at any time."""
@@ -57,6 +59,12 @@ class Claimed(Struct):
     token: int = 0
     alone: bool = False  # a suspect: run it with nothing else in this process
     fields: dict[str, str] | None = None  # a foreign message's plain fields, when it has no payload
+    sum: bytes = b""  # the checksum stored beside the payload, empty when there is none
+
+    @property
+    def corrupted(self) -> bool:
+        """Its payload or its task's name is not what was enqueued: it must not run."""
+        return bool(self.sum) and self.sum != checksum(self.task, self.payload)
 
 
 class Claim(Struct, frozen=True):
@@ -174,6 +182,7 @@ class JobRecord(Struct, frozen=True):
     state: State
     task: str = ""
     payload: bytes = b""
+    corrupted: bool = False  # the payload, or the task's name, is not what was enqueued
     fields: dict[str, str] | None = None
     meta: bytes = b""
     attempt: int = 0

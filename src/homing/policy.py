@@ -11,7 +11,8 @@ from dataclasses import dataclass
 import msgspec
 
 from homing import codec, events
-from homing.errors import DecodeError, SettingsError, UnknownTask
+from homing.checksum import checksum
+from homing.errors import DecodeError, JobCorrupted, SettingsError, UnknownTask
 from homing.job import Ack, Again, Bury, Cancel, Cancelled, Claimed, Dead, Decision, Outcome, Retry
 from homing.limits import delay_until, priority, seconds, when
 from homing.meta import Meta
@@ -31,7 +32,7 @@ from homing.retries import (
 
 __all__ = [
     "Asking", "Backoff", "Delays", "Fixed", "Linear", "Never", "Policy", "Raised", "Returned",
-    "as_policy", "decide", "delay_until", "dump", "load", "priority", "seconds", "unknown_task", "when",
+    "as_policy", "corrupted", "decide", "delay_until", "dump", "load", "priority", "seconds", "unknown_task", "when",
 ]  # fmt: skip
 
 #: The waits for a worker that knows a job's task.
@@ -99,6 +100,16 @@ def unknown_task(job: Claimed, *, now_ms: int, patience_ms: int, random: Random 
     delay_ms = min(max(waited_ms, _UNKNOWN_MIN_MS), _UNKNOWN_MAX_MS) * (0.5 + random() / 2)
     delay_ms = min(math.ceil(delay_ms), patience_ms - waited_ms)
     return Again(delay_ms, job.attempt, msgspec.structs.replace(meta, unknown_since_ms=since_ms).write())
+
+
+def corrupted(job: Claimed) -> Dead:
+    """What becomes of a job whose checksum does not match: the dead letters, whole, uncharged."""
+    error = JobCorrupted(
+        f"the payload, or the name of the task, is not what was enqueued: its checksum is "
+        f"{checksum(job.task, job.payload).decode()}, beside it stands {job.sum[:20].decode('utf-8', 'replace')!r}; "
+        "replayed it is buried again, unless its hash is mended: to run it as it is, delete the hash's field `sum` first"
+    )
+    return _dead(error, job.attempt, _meta(job), "corrupted")
 
 
 def _as_told(outcome: Outcome, attempt: int, meta: Meta, policy: Policy, random: Random) -> Decision:

@@ -77,6 +77,7 @@ def in_full(job: "JobRecord") -> dict[str, Cell]:
         "state": str(job.state),
         "task": job.task or "(message)",
         "payload": payload_of(job),
+        "corrupted": "the payload or the task's name is not what was enqueued" if job.corrupted else None,
         "meta": text_of(job.meta),
         "attempts": job.attempt,
         "priority": job.priority,

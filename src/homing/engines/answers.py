@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from homing.checksum import checksum
 from homing.job import (
     Audit,
     Claim,
@@ -76,13 +77,14 @@ def _foreign(payload: bytes | None, flat: Sequence[bytes]) -> tuple[bytes, dict[
 
 
 def _claimed(job: list[Any], token: int, alone: bool) -> Claimed:
-    job_id, ref, task, payload, attempt, meta, since, *flat = job
+    job_id, ref, task, payload, attempt, meta, since, stored_sum, flat = job
     fields = None
     if payload is None:
-        payload, fields = _foreign(None, flat[0])
+        payload, fields = _foreign(None, flat)
+        stored_sum = b""  # of a message's own fields one may be called so
     return Claimed(
         job_id.decode(), ref, task.decode("utf-8", "replace"), payload, _whole(attempt), meta,
-        _whole(since), token, alone, fields,
+        _whole(since), token, alone, fields, stored_sum,
     )  # fmt: skip
 
 
@@ -157,6 +159,7 @@ def record(queue: str, flat: list[Any]) -> JobRecord | None:
     for name, value in zip(flat[::2], flat[1::2], strict=True):
         stored.setdefault(name, value)
     payload, fields = stored.get(b"payload", b""), None
+    task, stored_sum = _text(stored.get(b"task", b"")), stored.get(b"sum")
     where = State(stored[b"state"].decode())
     if not payload and where not in {State.COMPLETED, State.CANCELLED}:
         raw = [part for pair in stored.items() for part in pair]
@@ -166,8 +169,9 @@ def record(queue: str, flat: list[Any]) -> JobRecord | None:
         id=_text(stored[b"id"]),
         queue=queue,
         state=where,
-        task=_text(stored.get(b"task", b"")),
+        task=task,
         payload=payload,
+        corrupted=b"payload" in stored and bool(stored_sum) and stored_sum != checksum(task, payload),
         fields=fields,
         meta=stored.get(b"meta", b""),
         attempt=_whole(stored.get(b"attempt", 0)),

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 
+from homing.checksum import checksum
 from homing.command import Argument, Command, Script, call, load
 from homing.engines import answers
 from homing.engines.engine import BATCH_MAX, SETTINGS, EngineName, ReclaimReason
@@ -71,8 +72,8 @@ class ScriptedEngine:
         rest: list[Argument] = []
         for job in jobs:
             rest += (
-                job.id, job.task, job.payload, job.meta, job.priority, job.delay_ms,
-                1 if job.own_id else 0, job.reply,
+                job.id, job.task, job.payload, checksum(job.task, job.payload), job.meta, job.priority,
+                job.delay_ms, 1 if job.own_id else 0, job.reply,
             )  # fmt: skip
         return call(
             self._script("enqueue"),

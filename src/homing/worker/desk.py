@@ -22,7 +22,7 @@ from homing.job import (
     Settlement,
 )
 from homing.meta import Meta
-from homing.policy import Never, Raised, Returned, decide, unknown_task
+from homing.policy import Never, Raised, Returned, corrupted, decide, unknown_task
 from homing.worker.executor import Call
 from homing.worker.table import Entry, Kind, Table
 
@@ -104,7 +104,13 @@ class Desk:
                 claimed_s=now_s,
                 wait_ms=max(0, claim.now_ms - job.since_ms),
             )
-            if task is None:
+            if job.corrupted:
+                lease.jobs[job.id] = entry
+                events.emit(
+                    "job_corrupted", level=logging.ERROR, queue=lease.queue, job=job.id, task=job.task
+                )
+                self._settle(entry, corrupted(job))
+            elif task is None:
                 lease.jobs[job.id] = entry
                 decision = unknown_task(job, now_ms=claim.now_ms, patience_ms=self._patience_ms)
                 events.emit(

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from homing import App, Backoff, Bury, Cancel, Fixed, Queue, Retry, State
+from homing.command import Command
 from homing.errors import (
     JobError,
     JobExists,
@@ -243,8 +244,6 @@ def test_a_paused_queue_gives_nothing_until_it_is_resumed(queue: Queue) -> None:
 
 def test_a_hash_of_plain_fields_is_a_message_of_its_fields(app: App) -> None:
     queue = app.queue("outbox", engine="lists")
-    from homing.command import Command
-
     key = queue.keys.job("1")
     fields = ("recipient", "a@b.c", "subject", "hi")
     app.client.run_many(
@@ -261,12 +260,11 @@ def test_a_hash_of_plain_fields_is_a_message_of_its_fields(app: App) -> None:
 
 def test_a_payload_that_does_not_decode_is_buried_whole_and_the_loop_goes_on(app: App) -> None:
     queue = app.queue("outbox", engine="lists")
-    from homing.command import Command
-
     queue.put("good")
     broken = queue.put("soon broken")
     queue.put("good too")
     app.client.run(Command(("HSET",), (queue.keys.job(broken.id),), ("payload", '{"half'), int))
+    app.client.run(Command(("HDEL",), (queue.keys.job(broken.id),), ("sum",), int))
     assert bodies(queue) == ["good", "good too"]
     [dead] = queue.dead()
     assert (dead.id, dead.payload) == (broken.id, b'{"half')
@@ -309,3 +307,18 @@ def test_bad_values_are_refused_before_anything_is_sent(app: App, queue: Queue) 
     with pytest.raises(SettingsError, match="prefetch"):
         queue.consume(prefetch=0)
     assert list(app.client.scan(f"{app.settings.prefix}:*")) == []
+
+
+def test_a_message_that_was_changed_in_the_server_is_buried_and_the_next_one_comes(
+    app: App, queue: Queue
+) -> None:
+    queue.put("bad", delay=0.05, id="bad")
+    queue.put("good", delay=0.06)
+    app.client.run(Command(("HSET",), (queue.keys.job("bad"),), ("payload", b'"bed"'), int))
+    assert bodies(queue) == ["good"]
+    [record] = queue.dead()
+    assert (record.id, record.payload, record.corrupted, record.attempt) == ("bad", b'"bed"', True, 0)
+    assert b'"reason":"corrupted"' in record.error
+    queue.replay(["bad"])
+    assert bodies(queue) == []
+    assert (queue.counts(), queue.verify()) == (Counts(finished=1, dead=1, ids=1), [])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from homing import App, Bury, Cancel, Fixed, Retry, State, current_job
+from homing.command import Command
 from homing.engines.engine import EngineName
 from homing.handle import Job
 
@@ -257,11 +258,10 @@ async def test_what_does_not_decode_is_buried_whole_and_the_worker_goes_on(
     foreign = takes.options(id="foreign").enqueue(2)
     await app.aclose()
     redis = app.client  # a plain command through the same connection
-    from homing.command import Command
-
     if engine == "lists":
         key = f"{prefix}:{{q}}:job:foreign"
         redis.run(Command(("HSET",), (key,), ("payload", '[["many"],{}]'), int))
+        redis.run(Command(("HDEL",), (key,), ("sum",), int))
     else:
         app.queue("q").remove("foreign")
         key = f"{prefix}:{{q}}:stream:0"

@@ -9,7 +9,7 @@ end
 local function read_body(base, id)
   local job = base .. ':job:' .. id
   local body = redis.pcall('HMGET', job, 'task', 'payload', 'attempt', 'meta', 'created_ms', 'due_ms',
-    'priority', 'state')
+    'priority', 'state', 'sum')
   if body.err then return nil, 'raw' end
   if body[2] then return body, nil end
   local fields = redis.call('HGETALL', job)
@@ -17,8 +17,8 @@ local function read_body(base, id)
   return body, fields
 end
 
--- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, fields}. What has
--- no body is dropped and counted, what is no hash is buried raw; the rest of the batch goes on. A job
+-- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, sum, fields}. What
+-- has no body is dropped and counted, what is no hash is buried raw; the rest of the batch goes on. A job
 -- that is `new` to its worker waited, or is another program's; that program may have named a taken id.
 local function hand_out(base, active, id, priority, worker, now, new)
   local body, fields = read_body(base, id)
@@ -40,7 +40,7 @@ local function hand_out(base, active, id, priority, worker, now, new)
   redis.call('HSET', base .. ':job:' .. id, 'state', 'active', 'worker', worker)
   if (body[7] or '0') ~= priority then redis.call('HSET', base .. ':job:' .. id, 'priority', priority) end
   return { id, priority, body[1] or '', body[2], body[3] or '0', body[4] or '', body[6] or body[5] or now,
-    fields or '' }
+    body[9] or '', fields or '' }
 end
 
 local function priority_of(base, id)

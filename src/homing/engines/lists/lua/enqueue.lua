@@ -12,7 +12,7 @@
 -- ARGV[1] now_ms
 -- ARGV[2] lane
 -- ARGV[3] number
--- ARGV[4...] jobs    (id, task, payload, meta, priority, delay_ms, own, reply)*
+-- ARGV[4...] jobs    (id, task, payload, sum, meta, priority, delay_ms, own, reply)*
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
@@ -26,16 +26,16 @@ if last and last >= tonumber(ARGV[3]) then return answer end
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = earliest_due(KEYS[5])
 local used, own, seen, taken = {}, {}, {}, {}
-for i = 4, #ARGV, 8 do
-  local id, priority = ARGV[i], ARGV[i + 4]
+for i = 4, #ARGV, 9 do
+  local id, priority = ARGV[i], ARGV[i + 5]
   if not used[priority] then
     used[priority] = true
     redis.call('LLEN', base .. ':waiting:' .. priority)
   end
-  if ARGV[i + 6] == '1' then
+  if ARGV[i + 7] == '1' then
     local free_at = redis.call('ZSCORE', KEYS[6], id)
     if seen[id] or (free_at and tonumber(free_at) > now) or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
-      taken[#taken + 1] = (i - 4) / 8 + 1
+      taken[#taken + 1] = (i - 4) / 9 + 1
       seen[i] = true
     else
       seen[id] = true
@@ -51,13 +51,14 @@ if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then
 end
 
 local waiting, stored, earlier = {}, 0, false
-for i = 4, #ARGV, 8 do
+for i = 4, #ARGV, 9 do
   if not seen[i] then
-    local id, priority, delay = ARGV[i], ARGV[i + 4], tonumber(ARGV[i + 5])
+    local id, priority, delay = ARGV[i], ARGV[i + 5], tonumber(ARGV[i + 6])
     local job = { 'state', delay > 0 and 'scheduled' or 'waiting', 'created_ms', now, 'attempt', '0' }
     if ARGV[i + 1] ~= '' then append(job, 'task', ARGV[i + 1]) end
     append(job, 'payload', ARGV[i + 2])
-    if ARGV[i + 3] ~= '' then append(job, 'meta', ARGV[i + 3]) end
+    append(job, 'sum', ARGV[i + 3])
+    if ARGV[i + 4] ~= '' then append(job, 'meta', ARGV[i + 4]) end
     if priority ~= '0' then append(job, 'priority', priority) end
     redis.call('HSET', base .. ':job:' .. id, unpack(job))
     if delay > 0 then
@@ -67,7 +68,7 @@ for i = 4, #ARGV, 8 do
       waiting[priority] = waiting[priority] or {}
       table.insert(waiting[priority], id)
     end
-    if ARGV[i + 7] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 7]) end
+    if ARGV[i + 8] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 8]) end
     stored = stored + 1
   end
 end

@@ -110,16 +110,17 @@ local function to_entry(base, id, flat, attempt)
   local priority = valid_priority(fields.priority)
   local entry = { 'id', id, 'task', fields.task or '' }
   if fields.payload then append(entry, 'payload', fields.payload) end
+  if fields.payload and fields.sum then append(entry, 'sum', fields.sum) end
   append(entry, 'attempt', attempt or fields.attempt or '0')
   if fields.meta then append(entry, 'meta', fields.meta) end
   if fields.created_ms then append(entry, 'created_ms', fields.created_ms) end
-  append_others(entry, flat, { task = true, payload = true })
+  append_others(entry, flat, { task = true, payload = true, sum = fields.payload and true })
   local at = redis.call('XADD', base .. ':stream:' .. priority, '*', unpack(entry))
   redis.call('HSET', base .. ':index', id, priority .. '/' .. at)
   redis.call('DEL', base .. ':job:' .. id)
 end
 
--- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, fields}. An entry
+-- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, sum, fields}. An entry
 -- that the index does not name is another program's and is entered there, or its id is taken: then it
 -- is dropped and counted.
 local function hand_out(base, priority, entries, jobs)
@@ -138,13 +139,13 @@ local function hand_out(base, priority, entries, jobs)
       redis.call('HINCRBY', base .. ':meta', 'taken', 1)
     else
       local since = tonumber(string.match(entry, '^%d+'))
-      if flat[3] == 'task' and flat[5] == 'payload' and flat[7] == 'attempt' then
-        local meta = flat[9] == 'meta' and flat[10] or ''
-        jobs[#jobs + 1] = { id, ref, flat[4], flat[6], flat[8], meta, since, '' }
+      if flat[3] == 'task' and flat[5] == 'payload' and flat[7] == 'sum' and flat[9] == 'attempt' then
+        local meta = flat[11] == 'meta' and flat[12] or ''
+        jobs[#jobs + 1] = { id, ref, flat[4], flat[6], flat[10], meta, since, flat[8], '' }
       else
         local fields = by_name(flat)
         jobs[#jobs + 1] = { id, ref, fields.task or '', fields.payload or false, fields.attempt or '0',
-          fields.meta or '', since, fields.payload and '' or flat }
+          fields.meta or '', since, fields.sum or '', fields.payload and '' or flat }
       end
     end
   end

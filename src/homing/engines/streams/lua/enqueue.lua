@@ -13,7 +13,7 @@
 -- ARGV[1] now_ms
 -- ARGV[2] lane
 -- ARGV[3] number
--- ARGV[4...] jobs    (id, task, payload, meta, priority, delay_ms, own, reply)*
+-- ARGV[4...] jobs    (id, task, payload, sum, meta, priority, delay_ms, own, reply)*
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
@@ -28,17 +28,17 @@ if last and last >= tonumber(ARGV[3]) then return answer end
 local soonest = earliest_due(KEYS[5])
 redis.call('HLEN', KEYS[9])
 local used, own, seen, taken = {}, {}, {}, {}
-for i = 4, #ARGV, 8 do
-  local id, priority = ARGV[i], ARGV[i + 4]
+for i = 4, #ARGV, 9 do
+  local id, priority = ARGV[i], ARGV[i + 5]
   if not used[priority] then
     used[priority] = true
     redis.call('XLEN', base .. ':stream:' .. priority)
   end
-  if ARGV[i + 6] == '1' then
+  if ARGV[i + 7] == '1' then
     local free_at = redis.call('ZSCORE', KEYS[6], id)
     if seen[id] or (free_at and tonumber(free_at) > now) or redis.call('HEXISTS', KEYS[9], id) == 1
       or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
-      taken[#taken + 1] = (i - 4) / 8 + 1
+      taken[#taken + 1] = (i - 4) / 9 + 1
       seen[i] = true
     else
       seen[id] = true
@@ -54,28 +54,28 @@ if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then
 end
 
 local index, stored, earlier = {}, 0, false
-for i = 4, #ARGV, 8 do
+for i = 4, #ARGV, 9 do
   if not seen[i] then
-    local id, priority, delay = ARGV[i], ARGV[i + 4], tonumber(ARGV[i + 5])
+    local id, priority, delay = ARGV[i], ARGV[i + 5], tonumber(ARGV[i + 6])
     if delay > 0 then
       local job = { 'state', 'scheduled', 'created_ms', now, 'attempt', '0', 'priority', priority,
-        'task', ARGV[i + 1], 'payload', ARGV[i + 2] }
-      if ARGV[i + 3] ~= '' then append(job, 'meta', ARGV[i + 3]) end
+        'task', ARGV[i + 1], 'payload', ARGV[i + 2], 'sum', ARGV[i + 3] }
+      if ARGV[i + 4] ~= '' then append(job, 'meta', ARGV[i + 4]) end
       redis.call('HSET', base .. ':job:' .. id, unpack(job))
       redis.call('ZADD', KEYS[5], now + delay, id)
       if not soonest or now + delay < soonest then earlier = true end
     else
       local at
-      if ARGV[i + 3] == '' then
+      if ARGV[i + 4] == '' then
         at = redis.call('XADD', base .. ':stream:' .. priority, '*', 'id', id, 'task', ARGV[i + 1],
-          'payload', ARGV[i + 2], 'attempt', '0')
+          'payload', ARGV[i + 2], 'sum', ARGV[i + 3], 'attempt', '0')
       else
         at = redis.call('XADD', base .. ':stream:' .. priority, '*', 'id', id, 'task', ARGV[i + 1],
-          'payload', ARGV[i + 2], 'attempt', '0', 'meta', ARGV[i + 3])
+          'payload', ARGV[i + 2], 'sum', ARGV[i + 3], 'attempt', '0', 'meta', ARGV[i + 4])
       end
       append(index, id, priority .. '/' .. at)
     end
-    if ARGV[i + 7] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 7]) end
+    if ARGV[i + 8] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 8]) end
     stored = stored + 1
   end
 end
