@@ -114,6 +114,25 @@ def test_a_waiting_job_is_followed(queue: Queue) -> None:
     assert (job.state, queue.counts().replies) == (State.WAITING, 1)
 
 
+def test_who_follows_a_scheduled_job_sees_when_it_is_due(queue: Queue) -> None:
+    queue.enqueue(later(A, 2_000))
+    [job] = queue.follow("a")
+    assert job == queue.job("a")
+    assert job is not None
+    assert job.due_ms == queue.start_ms + 2_000
+
+
+def test_of_an_id_that_ends_twice_the_last_end_is_the_fact(queue: Queue) -> None:
+    queue.open(facts_max=2, id_ttl_ms=0)
+    worker = queue.register()
+    queue.enqueue(chosen(A), B)
+    queue.ack(worker, *queue.claim(worker))
+    queue.tick(worker, after_ms=1)
+    queue.enqueue(chosen(A))
+    queue.cancel("a")
+    assert queue.whole() == Whole(completed=["b"], cancelled=["a"], workers=["w1"], ids=1)
+
+
 def test_a_none_that_is_waited_for_is_kept(queue: Queue) -> None:
     queue.enqueue(awaited(A), B)
     worker = queue.register()

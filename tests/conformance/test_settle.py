@@ -281,6 +281,15 @@ def test_a_numbered_batch_acts_once_however_often_it_arrives(queue: Queue) -> No
     assert queue.whole() == Whole(completed=["a"], workers=["w1"])
 
 
+def test_an_empty_batch_uses_up_its_number(queue: Queue) -> None:
+    queue.enqueue(A)
+    worker = queue.register()
+    job = queue.claim_one(worker)
+    assert queue.settle(worker, number=2) == Settled(0)
+    assert queue.settle(worker, settlement(job, Ack()), number=2) == Settled(0, repeated=True)
+    assert queue.whole() == Whole(active={"w1": ["a"]}, workers=["w1"])
+
+
 def test_numbers_are_a_workers_own(queue: Queue) -> None:
     queue.enqueue(A, B)
     first, second = queue.register(), queue.register()

@@ -21,14 +21,15 @@ local function release_ids(base, ids_of_jobs, until_ms)
 end
 
 -- Bare facts of the newest ends, in two generations of one hash: 'state ended_ms', and ' 1' behind it when
--- there was a result, whether or not it is kept.
-local function store_facts(base, ends, now, max)
+-- there was a result, whether or not it is kept. Of an id that ends twice only the last end is a fact.
+local function store_facts(base, ends, ids, now, max)
   local finished, facts = base .. ':finished', {}
   for _, last in ipairs(ends) do
     facts[#facts + 1] = last[1]
     facts[#facts + 1] = last[2] .. ' ' .. string.format('%.0f', now) .. (last[3] ~= '' and ' 1' or '')
   end
   redis.call('HSET', finished, unpack(facts))
+  redis.call('HDEL', finished .. ':old', unpack(ids))
   if redis.call('HLEN', finished) >= max then redis.call('RENAME', finished, finished .. ':old') end
 end
 
@@ -48,7 +49,7 @@ local function finish(base, meta, ends, now, lean)
     end
   end
   release_ids(base, ids, now + tonumber(kept[1] or 3600000))
-  if not lean then store_facts(base, ends, now, tonumber(kept[4] or 20000)) end
+  if not lean then store_facts(base, ends, ids, now, tonumber(kept[4] or 20000)) end
 end
 
 -- The fact of an ended job: its state, its end (ms), '1' when it had a result; or nil.

@@ -4,6 +4,7 @@
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] replies
+-- KEYS[4] scheduled
 -- ARGV[1] process   whose reply list it goes to
 -- ARGV[2...] jobs   ids
 --
@@ -16,6 +17,7 @@ local records = {}
 for i = 2, #ARGV do
   local record = describe(KEYS[1], ARGV[i]) or {}
   local state = record[4]
+  if state == 'scheduled' then add_fields(record, { 'due_ms', redis.call('ZSCORE', KEYS[4], ARGV[i]) }) end
   if state == 'waiting' or state == 'active' or state == 'scheduled' then
     local waiting = redis.call('HGET', KEYS[3], ARGV[i])
     if not waiting then

@@ -48,9 +48,8 @@ for kind, width in ipairs({ 4, 6, 5, 3, 4 }) do
   end
   at = at + width * ARGV[4 + kind]
 end
-if #items == 0 then return { 0, {}, 0 } end
 local mine = owned(base, worker, items)
-local refs = redis.call('HMGET', KEYS[4], unpack(ids))
+local refs = #ids > 0 and redis.call('HMGET', KEYS[4], unpack(ids)) or {}
 
 local gone, gone_ids, back, apart = {}, {}, {}, {}
 local function put(lists, priority, entry)
