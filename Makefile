@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check mutants format
+.PHONY: help demo test check mutants model format
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -40,3 +40,8 @@ format: $(VENV)/.dev ## Lay the code out
 
 mutants: $(VENV)/.dev ## Disable each write of each script in turn: some test must fail (at most 30 minutes)
 	$(BIN)/python tools/mutants.py
+
+STEPS ?= 500000
+SEED ?= 1
+model: $(VENV)/.dev ## Walk model and engines through STEPS random steps of SEED: no answer may differ
+	$(BIN)/python -m tests.model --steps $(STEPS) --seed $(SEED)
