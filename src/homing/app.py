@@ -157,7 +157,7 @@ class App:
         return Job(self._sender(queue), check_id(id))
 
     def _sender(self, name: str) -> Sender:
-        sender = self._senders.get(name)
+        sender = self._senders.get(name) if isinstance(name, str) else None
         if sender is None:
             sender = self._senders[name] = Sender(self._link, name)
         return sender

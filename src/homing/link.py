@@ -47,12 +47,21 @@ class _Process:
         self.in_loops: dict[AbstractEventLoop, dict[str, Any]] = {}
 
 
+def _given(where: object) -> "Target | None":
+    """The server that is named, None when none is. What is wrong with it is said here, not at first use."""
+    if where is None:
+        return None
+    from homing.target import Target
+
+    return Target.parse(where)
+
+
 class Link:
     """The App's way to its server. Makes nothing before it is needed; safe in threads and after a fork."""
 
     def __init__(self, settings: Settings, where: object = None) -> None:
         self.settings = settings
-        self._where = where
+        self._given = _given(where if where is not None else settings.url)
         self._process = _Process()
         if hasattr(os, "register_at_fork"):
             own = weakref.ref(self)
@@ -71,13 +80,11 @@ class Link:
         process = self._process
         with process.lock:
             if process.target is None:
-                from homing.target import Target
-
-                where = self._where if self._where is not None else self.settings.url
-                if where is not None:
-                    process.target = Target.parse(where)
+                if self._given is not None:
+                    process.target = self._given
                 else:
                     from homing import embedded
+                    from homing.target import Target
 
                     member = process.membership = embedded.join(self.settings.folder)
                     process.target = replace(Target.parse(member.url), revive=member.revive)
