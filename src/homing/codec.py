@@ -7,7 +7,7 @@ as a list, and a str or int of an enum as the plain one: those three are taken a
 
 import sys
 import traceback
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeVar, cast, overload
 
@@ -78,6 +78,20 @@ def within(payload: bytes, limit: int, name: str) -> bytes:
             "store the bulk elsewhere and send where it is, or raise payload_max"
         )
     return payload
+
+
+def small_enough(payload: bytes, fields: Mapping[str, str] | None, limit: int) -> None:
+    """Raise DecodeError when a stored payload, or a foreign message's fields, are over `limit` bytes.
+
+    Whoever can write to the server can store more than our own clients would: 8 MB of brackets become
+    half a gigabyte of lists when they are decoded.
+    """
+    size = len(payload) if fields is None else sum(map(len, fields.values()))
+    if size > limit:
+        raise DecodeError(
+            f"the stored payload is {size:,} bytes, the limit is {limit:,}: raise payload_max for the workers "
+            "and replay the job, or send less"
+        )
 
 
 def to_json(value: object, name: str, *, depth_max: int = DEPTH_MAX) -> bytes:

@@ -234,7 +234,7 @@ class Consuming:
             yield from self._settle_quietly(message, corrupted(claimed))
             return None
         try:
-            message.payload = _payload(claimed)
+            message.payload = _payload(claimed, self.sender.link.settings.payload_max)
         except DecodeError as error:
             yield from self._settle_quietly(message, decide(claimed, Raised(error), self.taking.policy))
             return None
@@ -358,5 +358,6 @@ class Consuming:
         yield from sleep(pause_s(self._failures))
 
 
-def _payload(claimed: Claimed) -> object:
+def _payload(claimed: Claimed, limit: int) -> object:
+    codec.small_enough(claimed.payload, claimed.fields, limit)
     return codec.decode(claimed.payload) if claimed.fields is None else claimed.fields

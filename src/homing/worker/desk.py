@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from homing import events
+from homing import codec, events
 from homing.delivery.heart import boot_s
 from homing.delivery.lease import Lease
 from homing.delivery.settler import Run, Settler
@@ -61,7 +61,7 @@ class Desk:
         run: Run,
         *,
         patience_ms: int,
-        result_max_bytes: int,
+        payload_max_bytes: int,
         stuck: Callable[[Entry], None],
     ) -> None:
         self._tasks = tasks
@@ -69,7 +69,7 @@ class Desk:
         self._table = table
         self._run = run
         self._patience_ms = patience_ms
-        self._result_max_bytes = result_max_bytes
+        self._payload_max_bytes = payload_max_bytes
         self._stuck = stuck
         self._settlers: dict[str, Settler] = {}
         #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away, untold.
@@ -145,6 +145,8 @@ class Desk:
     def opened(self, entry: Entry) -> Call:
         job, task = entry.job, entry.task
         entry.limit_s = task.timeout_s
+        if job.fields is not None or len(job.payload) > self._payload_max_bytes:
+            codec.small_enough(job.payload, job.fields, self._payload_max_bytes)
         if job.meta:
             own_s = Meta.read(job.meta).timeout_s
             if own_s is not None:
@@ -182,7 +184,7 @@ class Desk:
 
     def _decide(self, entry: Entry, end: Returned | Raised) -> Decision:
         policy = entry.task.retry or Never()
-        return decide(entry.job, end, policy, result_max_bytes=self._result_max_bytes)
+        return decide(entry.job, end, policy, result_max_bytes=self._payload_max_bytes)
 
     def _settle(self, entry: Entry, decision: Decision) -> None:
         self._table.ended(entry)

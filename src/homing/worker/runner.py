@@ -115,7 +115,7 @@ class Runner:
             self._table,
             self._run,
             patience_ms=int(settings.unknown_task_for * 1_000),
-            result_max_bytes=settings.payload_max,
+            payload_max_bytes=settings.payload_max,
             stuck=self._on_stuck,
         )
         self._isolates = Isolates(settings.payload_max)
