@@ -4,11 +4,13 @@ One deadline holds for all tries of a call together. An error reply is definite,
 refused may go again; after a broken connection only a command with `resend` may.
 """
 
+import logging
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from homing import events
 from homing.command import Argument, Command
 from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, ServerUnreachable
 from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, judge, pause_s
@@ -69,6 +71,8 @@ class Flight:
 
     def __init__(self, target: Target, deadline_s: float) -> None:
         self.target = target
+        if target.unchecked:
+            events.emit("tls_unchecked", level=logging.WARNING, server=target, option=target.unchecked)
         self.deadline_s = deadline_s
         self._routes = routes_of(target)
         #: The server knows no `#!lua` line.

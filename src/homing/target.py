@@ -128,6 +128,16 @@ class Target:
                 return f"redis{s}+cluster://{self.access}{hosts}"
         return f"redis{s}://{self.access}{hosts}/{self.db}"
 
+    @property
+    def unchecked(self) -> str:
+        """The option that turns a check of TLS off, when one does: anybody on the way may be the server then."""
+        for tls in (self.access.tls or {}, self.sentinel_access.tls or {}):
+            if tls.get("ssl_cert_reqs") in {"none", 0}:
+                return "ssl_cert_reqs=none"
+            if tls.get("ssl_check_hostname") is False:
+                return "ssl_check_hostname=false"
+        return ""
+
     def access_to(self, address: Address) -> Access:
         return self.sentinel_access if address.sentinel else self.access
 

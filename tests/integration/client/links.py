@@ -1,7 +1,9 @@
 """Bad roads: a proxy that loses replies, and servers that are no Redis."""
 
 import contextlib
+import selectors
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -59,6 +61,23 @@ class Proxy:
         for one in (source, sink):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
+
+
+def pair(one: socket.socket, other: socket.socket) -> None:
+    """Carry everything between two sockets until one of them ends."""
+    selector = selectors.DefaultSelector()
+    selector.register(one, selectors.EVENT_READ, other)
+    selector.register(other, selectors.EVENT_READ, one)
+    with selector:
+        while True:
+            for key, _ in selector.select():
+                assert isinstance(key.fileobj, socket.socket)
+                data = key.fileobj.recv(BUFFER)
+                while isinstance(key.fileobj, ssl.SSLSocket) and key.fileobj.pending():
+                    data += key.fileobj.recv(BUFFER)
+                if not data:
+                    return
+                key.data.sendall(data)
 
 
 @contextmanager
