@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from homing.cli import holes
+
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 #: A round trip above this makes every call of a worker felt.
 SLOW_MS = 20.0
@@ -31,7 +33,7 @@ class Finding:
 
 def server(info: Info) -> list[Finding]:
     """All findings about a server that INFO can tell."""
-    return [version(info), role(info), eviction(info), memory(info), persistence(info)]
+    return [version(info), safety(info), role(info), eviction(info), memory(info), persistence(info)]
 
 
 def version(info: Info) -> Finding:
@@ -43,6 +45,24 @@ def version(info: Info) -> Finding:
         floor = ".".join(map(str, oldest))
         return Finding("version", Level.BAD, f"{name} {text} is too old", f"upgrade it to {floor} or newer")
     return Finding("version", Level.GOOD, f"{name} {text}")
+
+
+def safety(info: Info) -> Finding:
+    """Whether the version has a known hole in what homing makes a server do."""
+    is_valkey = "valkey_version" in info
+    text = info.get("valkey_version" if is_valkey else "redis_version", "0")
+    numbers = [int(part) for part in text.split(".")[:3] if part.isdigit()]
+    major, minor, patch = [*numbers, 0, 0, 0][:3]
+    here = (major, minor, patch)
+    found = holes.known(valkey=is_valkey, version=here)
+    if not found:
+        return Finding("safety", Level.GOOD, "no hole of this version is known to this release of homing")
+    named = "; ".join(f"{hole.what} ({hole.name})" for hole in found)
+    remedy = (
+        f"upgrade to {holes.mended(valkey=is_valkey, version=here)} or newer, unless your distribution has mended "
+        f"{text} by itself; until then let in only whom you trust"
+    )
+    return Finding("safety", Level.WARNING, f"known holes: {named}", remedy)
 
 
 def role(info: Info) -> Finding:
