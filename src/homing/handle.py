@@ -1,9 +1,9 @@
 """A job as its producer sees it: where it stands, and what became of it."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_type_hints
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, get_args, get_origin, get_type_hints
 
 from homing import limits
 from homing.errors import DecodeError, JobCancelled, JobFailed, JobNotFound, ResultTimeout
@@ -67,9 +67,11 @@ class Returns:
     @cached_property
     def _hint(self) -> Any:
         try:
-            return get_type_hints(self._function, include_extras=True).get("return", Any)
+            hint = get_type_hints(self._function, include_extras=True).get("return", Any)
         except Exception:  # any code may stand in an annotation; what does not resolve says nothing
             return Any
+        # A plain function may return a coroutine: the worker awaits it, so its own result is what is stored.
+        return get_args(hint)[-1] if get_origin(hint) in (Coroutine, Awaitable) and get_args(hint) else hint
 
     @cached_property
     def _decoder(self) -> "msgspec.json.Decoder[Any] | None":
