@@ -33,6 +33,11 @@ READ_BYTES = 65_536
 _MORE = object()  # the reader has no whole reply yet
 
 
+def prepare() -> None:
+    """Import what connecting takes, now: under load that lasts seconds, and an operation has a deadline."""
+    from redis import connection  # noqa: F401
+
+
 class Wire:
     """One connection. Between two exchanges nothing is on its way."""
 

@@ -174,18 +174,28 @@ async def _work(app: "App", start: Start, channel: Channel, page: Page) -> int:
     channel.listen(lambda order: loop.call_soon_threadsafe(stops.obey, order))
     loop.add_signal_handler(signal.SIGTERM, stops.obey, "drain")
     await runner.start()
+    stops.begin()
     channel.say(Ready(queues))
     return _exit_code(await runner.wait(), runner)
 
 
 class _Stops:
-    """Obeys `drain` and `interrupt`."""
+    """Obeys `drain` and `interrupt`; what comes while the runner starts, as soon as it has."""
 
     def __init__(self, runner: "Runner") -> None:
         self._runner = runner
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._early: list[str] | None = []
+
+    def begin(self) -> None:
+        early, self._early = self._early or [], None
+        for order in early:
+            self.obey(order)
 
     def obey(self, order: str) -> None:
+        if self._early is not None:
+            self._early.append(order)
+            return
         stop = self._runner.interrupt() if order == "interrupt" else self._runner.drain()
         task = asyncio.get_running_loop().create_task(stop)
         self._tasks.add(task)

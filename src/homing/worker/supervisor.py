@@ -20,7 +20,7 @@ from typing import Self
 import msgspec
 
 from homing import events
-from homing.client import Client
+from homing.client import Client, prepare
 from homing.delivery.heart import boot_s
 from homing.embedded import Membership, join
 from homing.errors import SettingsError
@@ -152,6 +152,7 @@ class Supervisor:
     def run(self) -> int:
         """The exit code, once every child has ended and is not to be started again."""
         self._spawn(self._start)
+        prepare()  # while the child imports its app: its lease must be kept from its first second on
         while self._children or self._due or (self._owes() and not self._stops):
             self._wait()
             self._obey()

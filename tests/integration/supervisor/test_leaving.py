@@ -3,6 +3,8 @@
 import contextlib
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from homing import App
 from homing.engines.engine import EngineName
 from tests.integration.supervisor.conftest import Site, Worker, site_on
 from tests.integration.waiting import wait_for
-from tests.servers import running, start
+from tests.servers import Server, running, start
 
 
 @pytest.fixture
@@ -41,6 +43,48 @@ def test_a_stop_right_after_the_start_leaves_nothing_behind(site: Site) -> None:
     worker.stop()
     assert worker.code() == 0
     assert site.queue.counts().workers == 0
+
+
+def test_a_stop_while_a_child_registers_is_obeyed_once_it_has(site: Site, valkey: Server) -> None:
+    worker = site.worker()
+    # The child connects for its loop once its app has answered; from then on it hears orders.
+    with valkey.redis() as raw:
+        site.wait_for(lambda: "child_started" in worker.said())
+        raw.execute_command("CLIENT", "PAUSE", 20_000, "WRITE")
+        try:
+            site.wait_for(lambda: _waits_for_an_answer(worker))
+            worker.stop()
+            site.wait_for(lambda: "stopping" in worker.said())
+        finally:
+            raw.execute_command("CLIENT", "UNPAUSE")
+    assert worker.code() == 0
+    assert "failed" not in worker.said()
+    assert site.queue.counts().workers == 0
+
+
+def _waits_for_an_answer(worker: Worker) -> bool:
+    """Whether the child has begun to register: it listens to orders from a thread of its own."""
+    names = [
+        task.read_text().strip()
+        for pid in worker.children()
+        for task in Path(f"/proc/{pid}/task").glob("*/comm")
+    ]
+    return len(names) > 1
+
+
+def test_a_supervisor_can_keep_leases_before_a_child_has_any(site: Site) -> None:
+    code = (
+        "import json, sys\n"
+        "from homing.worker.supervisor import Supervisor, WorkerOptions, run\n"
+        "meet = Supervisor._meet\n"
+        "def met(self, hello):\n"
+        "    print('redis.connection' in sys.modules)\n"
+        "    meet(self, hello)\n"
+        "Supervisor._meet = met\n"
+        "sys.exit(run(WorkerOptions(app='tasks:app', burst=True)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=site.folder, capture_output=True, timeout=30)
+    assert (done.returncode, done.stdout) == (0, b"True\n")
 
 
 def test_an_app_that_exits_when_imported_is_named(site: Site) -> None:
