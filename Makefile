@@ -6,9 +6,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check mutants model format
+.PHONY: help demo test check mutants model format chaos chaos-short
 help: ## Show what can be made
-	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 $(VENV)/.demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -42,6 +42,11 @@ mutants: $(VENV)/.dev ## Disable each write of each script in turn: some test mu
 	$(BIN)/python tools/mutants.py
 
 STEPS ?= 500000
-SEED ?= 1
 model: $(VENV)/.dev ## Walk model and engines through STEPS random steps of SEED: no answer may differ
-	$(BIN)/python -m tests.model --steps $(STEPS) --seed $(SEED)
+	$(BIN)/python -m tests.model --steps $(STEPS) --seed $(or $(SEED),1)
+
+chaos-short: $(VENV)/.dev ## Attack real workers and servers for up to two minutes; the last line is the verdict
+	$(BIN)/python -m chaos short $(if $(SEED),--seed $(SEED))
+
+chaos: $(VENV)/.dev ## One reduced pass over all attacks (an hour), or one in full: make chaos ROW=N2 SEED=7
+	$(BIN)/python -m chaos $(if $(ROW),row $(ROW),pass) $(if $(SEED),--seed $(SEED))

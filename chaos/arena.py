@@ -1,0 +1,251 @@
+"""Where a run takes place: a server, producers and worker trees, what is done to them, and their account."""
+
+import contextlib
+import itertools
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Self
+
+import redis
+
+from chaos.checker import Final
+from chaos.history import History
+from chaos.plan import ENOUGH, QUEUE, Plan
+from chaos.processes import Process, rss_mib, send, start
+from homing import App
+from homing.errors import HomingError
+from homing.job import Counts
+from tests import servers
+
+ROOT = Path(__file__).resolve().parent.parent
+#: Drained is when nothing is left; who makes no progress for so long has lost something.
+STILL_S = 60.0
+#: Job numbers of one producer, so that ranges of two never meet.
+STRIDE, FAR = 128, 1 << 32
+LEAVE_S = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """How an arena is furnished."""
+
+    server: str = "valkey-9.1"
+    options: dict[str, str] = field(default_factory=dict)  # of the server
+    trees: int = 2
+    processes: int = 2
+    producers: Sequence[str] = ("many", "async", "single")
+    worker_options: Sequence[str] = ("--grace", "10")
+    env: dict[str, str] = field(default_factory=dict)  # of workers
+
+
+class Arena:
+    """`with Arena(...) as arena`: everything that was started is gone at the end of the block."""
+
+    def __init__(self, folder: Path, site: Site, plan: Plan, jobs: int, seed: int) -> None:
+        self.folder, self.site, self.jobs = folder, site, jobs
+        self.dice = random.Random(seed)
+        self.history = History(folder / "history", "harness")
+        self.trees: list[Process] = []
+        self.producers: list[Process] = []
+        self.server: servers.Server | None = None
+        self.plan = plan
+        self.rss: list[float] = []
+        self._numbers = itertools.count(1)
+        self._struck = 0
+        self._app: App | None = None
+
+    # Furnishing.
+
+    def __enter__(self) -> Self:
+        try:
+            self.start_server()
+            self.plan = replace(self.plan, url=self.worker_url())
+            self.app.client.run(
+                self.queue.engine(self.app.client).open(
+                    {"lease_ms": self.plan.lease_ms, "facts_max": 5_000_000}
+                )
+            )
+            self.settle_in()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def settle_in(self) -> None:
+        self.trees += [self.new_tree() for _ in range(self.site.trees)]
+        share = -(-self.jobs // len(self.site.producers)) if self.site.producers else 0
+        for number, mode in enumerate(self.site.producers):
+            words = ["-m", "chaos.producer", str(number * FAR), str(STRIDE), str(share), mode]
+            plan = replace(self.plan, url=self.producer_url())
+            self.producers.append(start(f"producer-{number}", words, plan, "producer", ROOT))
+
+    def __exit__(self, *_: object) -> None:
+        for process in (*self.trees, *self.producers):
+            process.kill_tree()
+        if self._app is not None:
+            self._app.close()
+        if self.server is not None:
+            self.server.stop()
+
+    def start_server(self) -> None:
+        self.server = servers.start(self.site.server, self.folder / "server", **self.site.options)
+
+    def worker_url(self) -> str:
+        assert self.server is not None
+        return self.server.url
+
+    def producer_url(self) -> str:
+        assert self.server is not None
+        return self.server.url
+
+    def new_tree(self) -> Process:
+        words = ["-m", "homing.cli.main", "worker", "chaos.workload:app", "-p", str(self.site.processes)]
+        name = f"worker-{next(self._numbers)}"
+        return start(name, [*words, *self.site.worker_options], self.plan, "worker", ROOT, **self.site.env)
+
+    @property
+    def app(self) -> App:
+        """A client of the harness's own, straight to the server."""
+        if self._app is None:
+            assert self.server is not None
+            self._app = App(self.server.url, deadline=2.0)
+            self._app.queue(QUEUE, engine=self.plan.engine)
+        return self._app
+
+    @property
+    def queue(self) -> Any:
+        return self.app.queue(QUEUE)
+
+    def raw(self, **options: Any) -> "redis.Redis":
+        assert self.server is not None
+        return self.server.redis(**options)
+
+    # Faults.
+
+    @contextmanager
+    def fault(self, name: str, pids: Sequence[int] | None) -> Iterator[None]:
+        """What is done to these processes (None: to everybody) for as long as the block lasts."""
+        self._struck += 1
+        number = self._struck
+        self.history.write("fault", number, name, "*" if pids is None else ",".join(map(str, pids)) or "-")
+        try:
+            yield
+        finally:
+            self.history.write("healed", number)
+
+    @property
+    def faults(self) -> int:
+        """How many were begun."""
+        return self._struck
+
+    def rest(self, least_s: float, most_s: float) -> None:
+        """Let the others work for a while; who should run and does not is started again."""
+        time.sleep(self.dice.uniform(least_s, most_s))
+        self.tend()
+
+    def tend(self) -> None:
+        for at, tree in enumerate(self.trees):
+            if not tree.alive:
+                tree.kill_tree()
+                self.trees[at] = self.new_tree()
+        for producer in self.producers:
+            if not producer.alive and producer.process.returncode != 0:
+                raise RuntimeError(f"a producer ended: {producer.log.read_text()[-2000:]}")
+        self.rss.append(max((rss_mib(pid) for tree in self.trees for pid in tree.children()), default=0.0))
+
+    def ready(self, deadline_s: float = 60.0) -> None:
+        """Wait until every worker process runs jobs."""
+        wait_until(
+            lambda: (
+                len(list((self.folder / "history").glob("worker-*"))) >= len(self.trees) * self.site.processes
+            ),
+            deadline_s,
+            "the workers did not begin",
+        )
+
+    # The end.
+
+    def counts(self) -> Counts | None:
+        with contextlib.suppress(HomingError):
+            counts: Counts = self.queue.counts()
+            return counts
+        return None
+
+    def finish(self) -> Final:
+        """Let producers end, drain, let workers leave, and look at what is there."""
+        (self.folder / ENOUGH).touch()
+        self.history.write("phase", "drain")
+        for producer in self.producers:
+            producer.process.wait(120 + self.jobs / 500)
+        self.history.write("phase", "produced")
+        self._drain()
+        self.history.write("phase", "drained")
+        for tree in self.trees:
+            tree.process.send_signal(signal.SIGTERM)
+        for tree in self.trees:
+            tree.process.wait(LEAVE_S)
+        return self.look()
+
+    def _drain(self) -> None:
+        last, since_s = None, time.monotonic()
+        while time.monotonic() - since_s < STILL_S:
+            counts = self.counts()
+            if counts is not None and not counts.waiting + counts.active + counts.scheduled:
+                return
+            if counts != last:
+                last, since_s = counts, time.monotonic()
+            time.sleep(0.1)
+            self.tend()
+
+    def look(self) -> Final:
+        """All that the server still knows, nobody being there."""
+        from msgspec.structs import asdict
+
+        counts = self.queue.counts()
+        facts: dict[str, str] = {}
+        leftovers: list[str] = []
+        with self.raw(decode_responses=True) as raw:
+            base = f"homing:{{{QUEUE}}}"
+            for key in (f"{base}:finished:old", f"{base}:finished"):
+                facts |= {job: fact.split()[0] for job, fact in raw.hgetall(key).items()}
+            for kind in ("worker:", "active:", "job:"):
+                keys = set(raw.keys(f"homing:{{{QUEUE}}}:{kind}*"))
+                if kind == "job:":
+                    keys -= {f"{base}:job:{job}" for job in raw.zrange(f"{base}:dead", 0, -1)}
+                leftovers += sorted(keys)
+            for stream in raw.keys(f"{base}:stream:*"):
+                leftovers += [
+                    f"consumer {one['name']} of {stream}"
+                    for one in raw.xinfo_consumers(stream, "workers")
+                    if one["name"] not in ("returned", "alone")
+                ]
+            dead = frozenset(raw.zrange(f"{base}:dead", 0, -1))
+            marks = raw.hgetall(f"{base}:suspects")  # those of the dead stay with them
+            leftovers += [f"marks of job {job}: {marks[job]}" for job in sorted(set(marks) - dead)]
+        return Final(
+            counts={name: int(value) for name, value in asdict(counts).items()},
+            dead=dead,
+            facts=facts,
+            leftovers=tuple(leftovers),
+            problems=tuple(self.queue.verify()),
+        )
+
+
+def wait_until(true: Callable[[], object], deadline_s: float, what: str) -> None:
+    end_s = time.monotonic() + deadline_s
+    while not true():
+        if time.monotonic() > end_s:
+            raise TimeoutError(f"{what} within {deadline_s:g} s")
+        time.sleep(0.02)
+
+
+def stop_and_go(pids: list[int], pause_s: float) -> None:
+    """SIGSTOP these, and SIGCONT them after a while."""
+    send(pids, signal.SIGSTOP)
+    time.sleep(pause_s)
+    send(pids, signal.SIGCONT)

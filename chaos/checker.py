@@ -1,0 +1,234 @@
+"""What must hold, decided from the histories alone, after the fact. No I/O, no server.
+
+Each check gives its violations as sentences, all of them counted and the first of them kept.
+"""
+
+import bisect
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from chaos.history import Account, Fault, Run
+
+#: Violations of one invariant that are kept word for word.
+SHOWN = 20
+SECOND_NS = 1_000_000_000
+#: Decisions after which a job has ended.
+TERMINAL = frozenset({"completed", "dead", "cancelled"})
+#: How long after a fault a duplicate may still be its doing, beyond the lease; and how long before it, since
+#: an end is told a moment before its line is written.
+SLACK_NS, EARLIER_NS = 3 * SECOND_NS, SECOND_NS // 2
+#: What those faults are called that the processes they name do not outlive.
+ENDING = ("kill child", "kill supervisor", "kill tree", "rolling restart")
+#: Runs that a job of each kind has by itself.
+PLANNED = {"fails": 3, "shaky": 2}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Final:
+    """What the server said at the very end, when everybody had left."""
+
+    counts: Mapping[str, int]
+    dead: frozenset[str] = frozenset()  # ids in the dead letters
+    facts: Mapping[str, str] = field(default_factory=dict)  # id -> state it ended in
+    leftovers: tuple[str, ...] = ()  # keys and consumers that should be gone
+    problems: tuple[str, ...] = ()  # what verify found
+    lost_data: bool = False  # the server was allowed to lose what it had acknowledged
+
+
+@dataclass(slots=True)
+class Verdict:
+    """What the checker found."""
+
+    violations: dict[str, list[str]] = field(default_factory=dict)
+    counts: Counter[str] = field(default_factory=Counter)
+    explained: Counter[str] = field(default_factory=Counter)  # name of a fault -> extra executions
+
+    def violate(self, invariant: str, sentence: str) -> None:
+        self.counts[f"{invariant} violations"] += 1
+        kept = self.violations.setdefault(invariant, [])
+        if len(kept) < SHOWN:
+            kept.append(sentence)
+
+    @property
+    def good(self) -> bool:
+        return not self.violations
+
+
+def check(account: Account, final: Final, *, lease_ms: int) -> Verdict:
+    """Hold a run to every invariant that its features know."""
+    verdict = Verdict()
+    lease_ns = lease_ms * 1_000_000
+    _no_loss(account, final, verdict)
+    _no_phantom(account, verdict)
+    _duplicates(account, verdict, lease_ns)
+    _fencing(account, verdict)
+    _attempts(account, verdict)
+    _liveness(account, verdict, lease_ns)
+    _answers(account, verdict)
+    for name in ("waiting", "active", "scheduled", "workers", "replies"):
+        if final.counts.get(name, 0) and not final.lost_data:
+            verdict.violate("I13", f"{final.counts[name]} are still {name}")
+    for what in (*final.leftovers, *final.problems):
+        verdict.violate("I13", what)
+    verdict.counts["enqueued"] = sum(how == "ok" for how in account.enqueued.values())
+    verdict.counts["unknown"] = sum(how == "unknown" for how in account.enqueued.values())
+    verdict.counts["runs"] = sum(map(len, account.runs.values()))
+    verdict.counts["refused"] = sum(map(len, account.gone.values()))
+    verdict.counts["leases lost"] = len(account.lost)
+    return verdict
+
+
+def id_of(account: Account, n: int) -> str | None:
+    """The id of a job; None when nobody was told it."""
+    return account.made_ids.get(n) or (account.runs[n][0].id if n in account.runs else f"own-{n}")
+
+
+def _ended(account: Account, final: Final, job_id: str) -> bool:
+    accepted = account.accepted.get(job_id, ())
+    return any(one.decision in TERMINAL for one in accepted) or job_id in final.facts or job_id in final.dead
+
+
+def _no_loss(account: Account, final: Final, verdict: Verdict) -> None:
+    """I1: what was enqueued has ended."""
+    for n, how in account.enqueued.items():
+        job_id = id_of(account, n)
+        if how != "ok" or job_id is None or _ended(account, final, job_id):
+            continue
+        verdict.counts["lost"] += 1
+        if not final.lost_data:
+            runs = len(account.runs.get(n, ()))
+            verdict.violate("I1", f"job {n} ({job_id}) was enqueued, ran {runs} times and never ended")
+
+
+def _no_phantom(account: Account, verdict: Verdict) -> None:
+    """I2: nothing runs that nobody tried to enqueue, and one enqueue makes one job."""
+    for n, runs in account.runs.items():
+        if n not in account.tried_ns:
+            verdict.violate("I2", f"job {n} ran and nobody enqueued it")
+        if len(ids := {run.id for run in runs}) > 1:
+            verdict.violate(
+                "I2", f"job {n} was enqueued once and is {len(ids)} jobs: {', '.join(sorted(ids))}"
+            )
+
+
+def _extra(account: Account) -> Iterator[tuple[int, Run, Run]]:
+    """Pairs of runs of which the second should not have been needed."""
+    for n, runs in account.runs.items():
+        for before, after in pairwise(runs):
+            if after.attempt <= before.attempt:  # a planned run more has an attempt more
+                yield n, before, after
+
+
+def _duplicates(account: Account, verdict: Verdict, lease_ns: int) -> None:
+    """I3: each execution more has a fault that touched the run before it."""
+    for n, before, after in _extra(account):
+        verdict.counts["extra runs"] += 1
+        if before.how == "done":
+            verdict.counts["done twice"] += 1
+        fault = _cause(account, before, after, lease_ns)
+        if fault is None:
+            how = before.how or "without an end"
+            verdict.violate(
+                "I3",
+                f"job {n} ({after.kind}, {after.id}) ran in {before.pid} ({how}) and again in {after.pid} "
+                f"{(after.start_ns - before.start_ns) / SECOND_NS:.3f} s later, at {after.start_ns}",
+            )
+        else:
+            verdict.explained[fault.name] += 1
+
+
+def _cause(account: Account, before: Run, after: Run, lease_ns: int) -> Fault | None:
+    pids = {before.pid, account.trees.get(before.pid, 0)}
+    if after.token < before.token:  # it had been delivered there before, and began late
+        pids |= {after.pid, account.trees.get(after.pid, 0)}
+    for fault in account.faults:
+        if fault.begin_ns > after.start_ns:
+            break
+        over_ns = (fault.end_ns or fault.begin_ns) + lease_ns + SLACK_NS
+        if over_ns > before.start_ns and any(map(fault.touches, pids)):
+            return fault
+    return None
+
+
+def _fencing(account: Account, verdict: Verdict) -> None:
+    """I4: one accepted end a job, and none from a run that another one had followed."""
+    by_id = defaultdict[str, list[Run]](list)
+    for runs in account.runs.values():
+        for run in runs:
+            by_id[run.id].append(run)
+    for job_id, accepted in account.accepted.items():
+        ends = [one for one in accepted if one.decision in TERMINAL]
+        if len(ends) > 1:
+            told = ", ".join(f"{one.decision} by {one.pid}" for one in ends)
+            verdict.violate("I4", f"job {job_id} ended {len(ends)} times: {told}")
+        for end in ends:
+            own = [run.token for run in by_id[job_id] if run.pid == end.pid and run.start_ns <= end.at_ns]
+            newest = max((run.token for run in by_id[job_id]), default=0)
+            # A worker that stood still may begin late what had been taken from it: with an older token.
+            if own and max(own) < newest:
+                verdict.violate(
+                    "I4", f"job {job_id}: the end of delivery {max(own)} was accepted, and {newest} ran"
+                )
+    for job_id, every in by_id.items():
+        tokens = [run.token for run in every]
+        if len(set(tokens)) < len(tokens):
+            verdict.violate("I4", f"job {job_id} ran twice under one token: {tokens}")
+
+
+def _attempts(account: Account, verdict: Verdict) -> None:
+    """I6: a run is charged for what the handler raised, and for nothing else."""
+    for n, runs in account.runs.items():
+        most = PLANNED.get(runs[0].kind, 1)
+        if any(run.attempt > most for run in runs):
+            verdict.violate("I6", f"job {n} ({runs[0].kind}) ran as attempt {max(r.attempt for r in runs)}")
+
+
+def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
+    """I12: after a fault every worker that outlived it ends a job again."""
+    ends = defaultdict[int, list[int]](list)
+    for runs in account.runs.values():
+        for run in runs:
+            if run.end_ns is not None:
+                ends[account.trees.get(run.pid, run.pid)].append(run.end_ns)
+    busy_until = next((at_ns for at_ns, name in account.phases if name == "drain"), 0)
+    for times in ends.values():
+        times.sort()
+    struck = defaultdict[int, list[int]](list)
+    for fault in account.faults:
+        for tree in ends:
+            if fault.pids is None or tree in fault.pids:
+                struck[tree].append(fault.begin_ns)
+    patience_ns = lease_ns + 5 * SECOND_NS
+    for fault in account.faults:
+        if fault.end_ns is None:
+            continue
+        until = fault.end_ns + patience_ns
+        for tree, times in ends.items():
+            touched = fault.touches(tree) or any(account.trees.get(p) == tree for p in fault.pids or ())
+            again = bisect.bisect(struck[tree], fault.end_ns)
+            disturbed = again < len(struck[tree]) and struck[tree][again] < until
+            dead = fault.name.startswith(ENDING) and tree in (fault.pids or ())
+            if not touched or disturbed or dead or until > busy_until:
+                continue
+            verdict.counts["recoveries"] += 1
+            at = bisect.bisect(times, fault.end_ns)
+            took_ns = times[at] - fault.end_ns if at < len(times) else None
+            if took_ns is None or took_ns > patience_ns:
+                verdict.violate(
+                    "I12", f"worker {tree} ended no job within {patience_ns / 1e9:.0f} s of {fault.name}"
+                )
+            else:
+                verdict.counts["slowest recovery ms"] = max(
+                    verdict.counts["slowest recovery ms"], took_ns // 1_000_000
+                )
+
+
+def _answers(account: Account, verdict: Verdict) -> None:
+    """I14: who waits gets the value of that job, an error or a timeout."""
+    verdict.counts["answers"] = len(account.answers)
+    verdict.counts["no answer"] = sum(how == "none" for how, _ in account.answers.values())
+    for n, (how, job_id) in account.answers.items():
+        if how == "wrong":
+            verdict.violate("I14", f"who waited for job {n} ({job_id}) got another value")

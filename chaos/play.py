@@ -1,0 +1,114 @@
+"""Playing one row: furnish, strike, drain, check. The result is a plain value, and a file."""
+
+import json
+import time
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chaos import checker, history
+from chaos.arena import Arena
+from chaos.plan import Plan
+from chaos.rows import Row, Size
+from homing.engines.engine import EngineName
+
+#: Width of a column of the picture.
+COLUMN_S = 0.25
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One row, played once."""
+
+    row: str
+    title: str
+    engine: str
+    server: str
+    seed: int
+    seconds: float
+    faults: dict[str, int]
+    counts: dict[str, int]
+    explained: dict[str, int]
+    violations: dict[str, list[str]]
+    unmet: list[str]
+    rss_mib: list[float]
+    ended: list[int]  # jobs ended in each column of COLUMN_S
+    struck: list[tuple[float, float, str]]  # seconds from the start: begin, end, name
+    columns_s: float = COLUMN_S
+    notes: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def good(self) -> bool:
+        return not self.violations and not self.unmet
+
+    def line(self) -> str:
+        """The result in one line."""
+        counts = Counter(self.counts)
+        struck = ", ".join(f"{count:,} {name}" for name, count in self.faults.items())
+        return (
+            f"{self.row:4} {self.engine:8} {'ok  ' if self.good else 'FAIL'} {self.seconds:6.1f} s  "
+            f"{counts['enqueued']:>9,} jobs  {counts['lost']:,} lost  {counts['extra runs']:,} extra runs  "
+            f"{counts['refused']:,} refused  {struck}"
+        )
+
+
+def play(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:
+    """Play a row in a new folder; its histories and logs stay there."""
+    folder.mkdir(parents=True)
+    plan = Plan(
+        url="",
+        folder=str(folder),
+        engine=engine,
+        seed=seed,
+        lease_ms=row.lease_ms,
+        long_leases=row.long_leases,
+        mix=dict(row.mix),
+    )
+    started_s = time.monotonic()
+    with Arena(folder, row.site, plan, size.jobs, seed) as arena:
+        arena.ready()
+        arena.history.write("phase", "strike")
+        while arena.faults < size.strikes:
+            arena.dice.choice(row.strikes)(arena)
+        final = arena.finish()
+        rss = [round(value, 1) for value in arena.rss]
+    account = history.read(folder / "history")
+    verdict = checker.check(account, final, lease_ms=row.lease_ms)
+    result = Result(
+        row=row.name,
+        title=row.title,
+        engine=engine,
+        server=row.site.server,
+        seed=seed,
+        seconds=round(time.monotonic() - started_s, 1),
+        faults=dict(Counter(fault.name for fault in account.faults)),
+        counts=dict(sorted(verdict.counts.items())),
+        explained=dict(verdict.explained),
+        violations=verdict.violations,
+        unmet=[sentence for ask in row.asks if (sentence := ask(verdict))],
+        rss_mib=[rss[0], max(rss), rss[-1]] if rss else [],
+        **_picture(account),
+    )
+    (folder / "result.json").write_text(json.dumps(asdict(result), indent=1))
+    return result
+
+
+def _picture(account: history.Account) -> dict[str, Any]:
+    """Throughput and faults over time."""
+    ends = [run.end_ns for runs in account.runs.values() for run in runs if run.end_ns is not None]
+    if not ends:
+        return {"ended": [], "struck": []}
+    start_ns = min(account.tried_ns.values())
+    columns = Counter(int((end - start_ns) / 1e9 / COLUMN_S) for end in ends)
+    return {
+        "ended": [columns[at] for at in range(max(columns) + 1)],
+        "struck": [
+            (
+                round((fault.begin_ns - start_ns) / 1e9, 3),
+                round(((fault.end_ns or fault.begin_ns) - start_ns) / 1e9, 3),
+                fault.name,
+            )
+            for fault in account.faults
+        ],
+    }

@@ -1,0 +1,127 @@
+"""The checker of the chaos harness sees what it is there to see: histories written by hand, in seconds."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from chaos import checker, history
+from chaos.checker import Final, Verdict
+
+EMPTY = Final(counts={"waiting": 0})
+Tell = Callable[..., Verdict]
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Tell:
+    """Checks a story: lines `<second> <pid> <op> <words>`; worker 11 is a child of 1, worker 22 of 2."""
+
+    def check(story: str, final: Final = EMPTY) -> Verdict:
+        files: dict[str, list[str]] = {
+            "11": ["0 hello worker 11 1"],
+            "22": ["0 hello worker 22 2"],
+            "9": ["0 hello harness 9 0"],
+        }
+        for line in story.strip().splitlines():
+            at_s, pid, rest = line.split(maxsplit=2)
+            files[pid].append(f"{int(float(at_s) * 1e9)} {rest}")
+        for pid, lines in files.items():
+            (tmp_path / f"{pid}.log").write_text("\n".join(lines) + "\n")
+        return checker.check(history.read(tmp_path), final, lease_ms=2_000)
+
+    return check
+
+
+GOOD = """
+1 9 try 0 1
+1.1 9 ok 0 1
+2 11 start 0 quick a 100 1 w1
+3 11 end 0 a 100 done
+3.1 11 settled completed a
+"""
+
+
+def test_a_job_that_ran_once_and_ended_is_fine(told: Tell) -> None:
+    verdict = told(GOOD)
+    assert verdict.good
+    assert (verdict.counts["enqueued"], verdict.counts["runs"]) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("invariant", "story"),
+    [
+        ("I1", "1 9 try 0 1\n1.1 9 ok 0 1"),
+        ("I1", GOOD.replace("settled", "gone")),
+        ("I2", "2 11 start 0 quick a 100 1 w1\n3 11 end 0 a 100 done\n3.1 11 settled completed a"),
+        ("I2", GOOD + "4 22 start 0 quick b 101 1 w2\n4.1 22 settled completed b"),
+        (
+            "I3",
+            GOOD.replace("3.1 11 settled completed a", "4 22 start 0 quick a 101 1 w2\n5 22 settled dead a"),
+        ),
+        ("I4", GOOD + "4 22 settled completed a"),
+        ("I4", GOOD + "4 22 start 0 quick a 101 1 w2"),
+        ("I4", GOOD + "4 22 start 0 quick a 100 1 w2"),
+        ("I6", GOOD.replace("a 100 1 w1", "a 100 2 w1")),
+        ("I12", GOOD + "5 9 fault 1 pause 1,11\n6 9 healed 1\n30 9 phase drain"),
+        ("I14", GOOD + "4 9 answer 0 wrong a"),
+    ],
+)
+def test_each_invariant_that_is_broken_is_named(told: Tell, invariant: str, story: str) -> None:
+    assert invariant in told(story).violations
+
+
+TWICE = """
+1 9 try 0 1
+1.1 9 ok 0 1
+2 11 start 0 quick a 100 1 w1
+{fault}
+4 22 start 0 quick a 101 1 w2
+4.1 22 end 0 a 101 done
+4.2 22 settled completed a
+"""
+
+
+@pytest.mark.parametrize(
+    ("explained", "fault"),
+    [
+        (True, "3 9 fault 1 kill child 11\n3 9 healed 1"),
+        (True, "3 9 fault 1 kill tree 1,11\n3 9 healed 1"),
+        (True, "3 9 fault 1 kill server *\n3.5 9 healed 1"),
+        (False, "3 9 fault 1 kill child 22\n3 9 healed 1"),  # another's death explains nothing
+        (False, "5 9 fault 1 kill child 11\n5 9 healed 1"),  # nor does a later one
+        (False, "3 9 fault 1 quiet -\n3 9 healed 1"),
+    ],
+)
+def test_a_second_run_needs_a_fault_that_touched_the_first(told: Tell, explained: bool, fault: str) -> None:
+    verdict = told(TWICE.format(fault=fault))
+    assert ("I3" not in verdict.violations) is explained
+    assert verdict.counts["extra runs"] == 1
+
+
+def test_a_planned_retry_is_no_extra_run(told: Tell) -> None:
+    story = (
+        GOOD.replace("quick", "shaky")
+        .replace("settled completed", "settled retried")
+        .replace("done", "raised")
+    )
+    verdict = told(story + "4 22 start 0 shaky a 101 2 w2\n5 22 end 0 a 101 done\n5 22 settled completed a")
+    assert verdict.good
+    assert verdict.counts["extra runs"] == 0
+
+
+def test_what_the_server_says_counts_when_a_kill_kept_the_worker_from_saying_it(told: Tell) -> None:
+    story = GOOD.replace("3.1 11 settled completed a", "")
+    assert "I1" in told(story).violations
+    assert told(story, Final(counts={}, facts={"a": "completed"})).good
+
+
+def test_what_is_left_on_the_server_is_a_violation(told: Tell) -> None:
+    assert "I13" in told(GOOD, Final(counts={"active": 1})).violations
+    assert "I13" in told(GOOD, Final(counts={}, leftovers=("homing:{chaos}:worker:w1",))).violations
+
+
+def test_a_line_that_a_kill_cut_off_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "11.log").write_text("0 hello worker 11 1\n1 start 0 quick a 100 1 w1\n2 end 0 a 1")
+    account = history.read(tmp_path)
+    assert account.torn == 1
+    assert [run.how for run in account.runs[0]] == [""]
