@@ -4,7 +4,8 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
-from homing import limits
+from homing import audit, limits
+from homing.audit import Repaired
 from homing.engines.engine import BATCH_MAX, Engine
 from homing.handle import not_found
 from homing.job import Counts, JobRecord, Page, State, WorkerRecord
@@ -115,15 +116,26 @@ class Inspection:
     async def astatistics(self, minute: int | None = None) -> Mapping[str, int]:
         return await self.sender.link.ado(self._statistics(minute))
 
-    def verify(self) -> list[str]:
+    def verify(self, *, rate: float | None = None) -> list[str]:
         """Prove that every job is in exactly one place and all counts add up; returns what is wrong.
 
-        May run on a live queue. Looks at every job and at all keys of the server: for people, not loops.
+        May run on a live queue: what is wrong is looked at twice. Looks at every job and at all keys of
+        the server, at most `rate` a second.
         """
-        return self.sender.link.do(self._verify())
+        return self.sender.link.do(self._verify(rate))
 
-    async def averify(self) -> list[str]:
-        return await self.sender.link.ado(self._verify())
+    async def averify(self, *, rate: float | None = None) -> list[str]:
+        return await self.sender.link.ado(self._verify(rate))
+
+    def repair(self, *, dry_run: bool = False) -> Repaired:
+        """Mend what `verify` finds, on a live queue too; no job that has a body is deleted.
+
+        Returns what was mended (with `dry_run`: would be), and what was left as it is, as sentences.
+        """
+        return self.sender.link.do(self._repair(dry_run))
+
+    async def arepair(self, *, dry_run: bool = False) -> Repaired:
+        return await self.sender.link.ado(self._repair(dry_run))
 
     def _counts(self) -> Steps[Counts]:
         engine = yield from self.sender.looked()
@@ -199,13 +211,10 @@ class Inspection:
         engine = yield from self.sender.looked()
         return (yield from run(engine.statistics(int(time.time() // 60) - 1 if minute is None else minute)))
 
-    def _verify(self) -> Steps[list[str]]:
+    def _verify(self, rate: float | None) -> Steps[list[str]]:
         engine = yield from self.sender.looked()
-        problems: list[str] = []
-        cursor = ""
-        while True:
-            audit = yield from run(engine.verify(cursor=cursor))
-            problems += audit.problems
-            if not (cursor := audit.cursor):
-                break
-        return problems
+        return [problem.says for problem in (yield from audit.verify(engine, rate=rate))]
+
+    def _repair(self, dry_run: bool) -> Steps[Repaired]:
+        engine = yield from self.sender.looked()
+        return (yield from audit.repair(engine, dry=dry_run))

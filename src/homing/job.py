@@ -1,6 +1,7 @@
 """Plain values about jobs: states, what is stored, what is claimed, how a run ends. No I/O."""
 
 from enum import StrEnum
+from typing import Literal
 
 from msgspec import Struct
 
@@ -210,12 +211,29 @@ class WorkerRecord(Struct, frozen=True):
     holding: int
 
 
-class Audit(Struct, frozen=True):
-    """One page of `verify`: each problem is a sentence that names the job and the two places."""
+class Problem(Struct, frozen=True):
+    """What `verify` found: a sentence that names the job and its places, and what `repair` takes."""
 
-    problems: list[str]
+    subject: str  # `kind:name`: job:a1, active:w1, entry:0/17-0 …
+    says: str
+
+
+class Audit(Struct, frozen=True):
+    """One page of `verify`."""
+
+    problems: list[Problem]
     ids: list[str]  # what the page looked at
     cursor: str
+    #: Jobs that say they wait, and must be among the ids of a later page.
+    unsure: list[str] = []
+
+
+class Mended(Struct, frozen=True):
+    """What became of one subject: nothing is wrong (any more), it was mended, or it is left as it is."""
+
+    outcome: Literal["fine", "mended", "left"]
+    says: str = ""
+    more: bool = False  # call again: there is more of it
 
 
 class Outcome(Exception):

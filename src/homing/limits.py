@@ -41,6 +41,17 @@ def whole(value: object, name: str, *, minimum: int, maximum: int) -> int:
     return value
 
 
+def per_second(value: object, name: str) -> float:
+    """A rate, more than 0 a second."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise WrongKind(f"{name} must be a number, not {type(value).__name__} {_shown(value)}")
+    if not 0 < value < 1e9:
+        raise SettingsError(
+            f"{name} must be more than 0 and less than a billion a second, not {_shown(value)}"
+        )
+    return float(value)
+
+
 def priority(value: object, name: str = "priority") -> int:
     """A priority from -100 to 100; higher is claimed first."""
     return whole(value, name, minimum=PRIORITY_MIN, maximum=PRIORITY_MAX)

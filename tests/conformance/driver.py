@@ -24,7 +24,9 @@ from homing.job import (
     Enqueued,
     HandBack,
     JobRecord,
+    Mended,
     NewJob,
+    Problem,
     Reclaimed,
     Registered,
     Settled,
@@ -219,7 +221,15 @@ class Queue:
 
     def verify(self, limit: int = 1_000) -> list[str]:
         """All problems; also that no id was looked at twice."""
-        problems: list[str] = []
+        problems, seen = self._audit(limit)
+        twice = [one for one in sorted(set(seen)) if seen.count(one) > 1]
+        return [problem.says for problem in problems] + [f"job {one} was seen twice" for one in twice]
+
+    def problems(self) -> list[Problem]:
+        return self._audit(1_000)[0]
+
+    def _audit(self, limit: int) -> tuple[list[Problem], list[str]]:
+        problems: list[Problem] = []
         seen: list[str] = []
         cursor = ""
         while True:
@@ -229,7 +239,23 @@ class Queue:
             cursor = page.cursor
             if not cursor:
                 break
-        return problems + [f"job {one} was seen twice" for one in sorted(set(seen)) if seen.count(one) > 1]
+        return problems, seen
+
+    def repair(self, subject: str, *, dry: bool = False) -> Mended:
+        return self.do(self.engine.repair(subject, dry=dry, now_ms=self.now_ms))
+
+    def mend(self) -> list[str]:
+        """Repair what verify finds, until that mends nothing more; what was mended, by subject."""
+        done: list[str] = []
+        while True:
+            before = len(done)
+            for subject in dict.fromkeys(problem.subject for problem in self.problems()):
+                answer = Mended("mended", more=True)
+                while answer.more:
+                    answer = self.repair(subject)
+                    done += [subject] if answer.outcome == "mended" else []
+            if len(done) == before:
+                return done
 
     def whole(self) -> Whole:
         """The whole state; that all ways to look at it agree is asserted on the way."""

@@ -261,6 +261,7 @@ VERBS: dict[str, Callable[[Queue], object]] = {
     "follow": lambda queue: queue.follow("a"),
     "statistics": lambda queue: queue.statistics(),
     "verify": lambda queue: queue.verify(),
+    "repair": lambda queue: queue.repair("job:a"),
 }
 
 

@@ -49,6 +49,8 @@ def test_help_names_every_command_with_a_sentence(shell: Shell) -> None:
         "workers",
         "check",
         "doctor",
+        "verify",
+        "repair",
         "config",
     ):
         assert f"\n  {name} " in said.out
@@ -58,7 +60,7 @@ def test_help_names_every_command_with_a_sentence(shell: Shell) -> None:
     "command",
     ["demo", "worker", "enqueue", "queues", "queue pause", "queue resume", "queue purge", "jobs", "job show",
      "job cancel", "job retry", "job remove", "dead list", "dead replay", "dead purge", "workers", "check",
-     "doctor", "config"],
+     "doctor", "verify", "repair", "config"],
 )  # fmt: skip
 def test_each_help_has_an_example_that_begins_like_the_command(shell: Shell, command: str) -> None:
     said = shell.homing(*command.split(), "--help")

@@ -24,6 +24,8 @@ COMMANDS = {
     "workers": "workers",
     "check": "check",
     "doctor": "doctor",
+    "verify": "verify",
+    "repair": "repair",
     "config": "config",
 }
 

@@ -12,7 +12,9 @@ from homing.job import (
     Counts,
     Enqueued,
     JobRecord,
+    Mended,
     Page,
+    Problem,
     Reclaimed,
     Registered,
     Settled,
@@ -148,7 +150,18 @@ def workers(reply: list[Any]) -> list[WorkerRecord]:
 
 
 def audit(reply: list[Any]) -> Audit:
-    return Audit(problems=ids(reply[1]), ids=ids(reply[2]), cursor=_text(reply[0]))
+    flat = ids(reply[1])
+    return Audit(
+        problems=[Problem(*pair) for pair in zip(flat[::2], flat[1::2], strict=True)],
+        ids=ids(reply[2]),
+        cursor=_text(reply[0]),
+        unsure=ids(reply[3]),
+    )
+
+
+def mended(reply: list[Any]) -> Mended:
+    outcome: Any = _text(reply[0])
+    return Mended(outcome, _text(reply[1]), bool(reply[2]))
 
 
 def record(queue: str, flat: list[Any]) -> JobRecord | None:

@@ -10,6 +10,7 @@ from homing.job import (
     Counts,
     Enqueued,
     JobRecord,
+    Mended,
     NewJob,
     Page,
     Reclaimed,
@@ -168,3 +169,6 @@ class Engine(Protocol):
         """Check one page: each of its jobs is in exactly one place and has a body. Start with "",
         go on until the cursor is empty; the first page also checks that the counts add up.
         """
+
+    def repair(self, subject: str, *, dry: bool = False, now_ms: int | None = None) -> Command[Mended]:
+        """Look again at the subject of a problem, and mend it unless `dry`; call again while `more`."""

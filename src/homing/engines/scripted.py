@@ -19,6 +19,7 @@ from homing.job import (
     Enqueued,
     HandBack,
     JobRecord,
+    Mended,
     NewJob,
     Page,
     Reclaimed,
@@ -255,3 +256,13 @@ class ScriptedEngine:
     def verify(self, *, cursor: str = "", limit: int = 200) -> Command[Audit]:
         _at_most(limit, "jobs")
         return call(self._script("verify"), self.keys, answers.audit, cursor=cursor, limit=limit)
+
+    def repair(self, subject: str, *, dry: bool = False, now_ms: int | None = None) -> Command[Mended]:
+        return call(
+            self._script("repair"),
+            self.keys,
+            answers.mended,
+            now_ms=_now(now_ms),
+            dry=1 if dry else 0,
+            subject=subject,
+        )

@@ -1,6 +1,6 @@
--- Check one page of one place: each of its jobs has a body, says the state of that place, and stands in
--- no other; what stands beside jobs (marks, ids, waiters) belongs to one; each body has its place (one that
--- waits is looked for where at most 1,000 wait).
+-- Check one page of one place: each of its jobs has a body, says the state of that place, and stands in no
+-- other; each body has its place; what stands beside jobs (marks, ids, waiters) belongs to one; each active
+-- list is a worker's.
 --
 -- USES guard priorities marks finish records beside
 -- FLAGS no-writes
@@ -9,48 +9,52 @@
 -- KEYS[3] workers
 -- KEYS[4] scheduled
 -- KEYS[5] dead
--- ARGV[1] cursor  'place:offset', empty for the first page
+-- ARGV[1] cursor  'place:where', empty for the first page
 -- ARGV[2] limit
 --
--- Returns {next cursor or '', problems, ids looked at}.
+-- Returns {next cursor or '', (subject, problem)*, ids looked at, ids to be seen on later pages: of bodies that
+-- say they wait, where more than 1,000 wait}; a subject is what `repair` takes.
+
+local LOOKED_THROUGH = 1000
 
 local base, limit = KEYS[1], tonumber(ARGV[2])
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities')
 local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
-local place, offset = string.match(ARGV[1], '^(%d+):(%d+)$')
-place, offset = tonumber(place or 1), offset or '0'
+local place, where = string.match(ARGV[1], '^(%d+):(%d*)$')
+place, where = tonumber(place or 1), where or ''
 
-local LOOKED_THROUGH = 1000
-
-local places = { { 'scheduled', KEYS[4] }, { 'dead', KEYS[5] }, { 'bodies' }, { 'waiting', base .. ':alone' } }
+local places = { { 'keys' }, { 'scheduled', KEYS[4] }, { 'dead', KEYS[5] }, { 'suspects' }, { 'ids' }, { 'replies' },
+  { 'waiting', base .. ':alone' } }
 for _, priority in ipairs(priorities_of(kept[3])) do
   places[#places + 1] = { 'waiting', base .. ':waiting:' .. priority, priority }
 end
 for _, worker in ipairs(redis.call('ZRANGE', KEYS[3], 0, -1)) do
   places[#places + 1] = { 'active', base .. ':active:' .. worker, nil, worker }
 end
-if not places[place] then return { '', {}, {} } end -- its worker has left since the last page
-local state, key, problems = places[place][1], places[place][2], {}
-local function problem(text) problems[#problems + 1] = text end
+if not places[place] then return { '', {}, {}, {} } end -- its worker has left since the last page
+local state, key, problems, unsure = places[place][1], places[place][2], {}, {}
+local function problem(subject, text) append(problems, subject, text) end
 
 -- What is wrong with a job of this place, if anything.
 local function check(id)
-  local job = redis.pcall('HMGET', base .. ':job:' .. id, 'state', 'priority')
-  if job.err then return problem('job ' .. id .. ' in ' .. key .. ' has a body that is no hash') end
+  local subject, job = 'job:' .. id, redis.pcall('HMGET', base .. ':job:' .. id, 'state', 'priority', 'worker')
+  if job.err then return problem(subject, 'job ' .. id .. ' in ' .. key .. ' has a body that is no hash') end
   if not job[1] and redis.call('EXISTS', base .. ':job:' .. id) == 0 then
-    return problem('job ' .. id .. ' in ' .. key .. ' has no body')
+    return problem(subject, 'job ' .. id .. ' in ' .. key .. ' has no body')
   end
   local said = job[1] or 'waiting'
-  if said ~= state then problem('job ' .. id .. ' in ' .. key .. ' says that it is ' .. said) end
+  if said ~= state then problem(subject, 'job ' .. id .. ' in ' .. key .. ' says that it is ' .. said) end
+  if state == 'active' and said == 'active' and job[3] ~= places[place][4] then
+    problem(subject, 'job ' .. id .. ' in ' .. key .. ' says that its worker is ' .. (job[3] or 'nobody'))
+  end
   if places[place][3] and job[1] and (job[2] or '0') ~= places[place][3] then
-    problem('job ' .. id .. ' in ' .. key .. ' says that its priority is ' .. (job[2] or '0'))
+    problem(subject, 'job ' .. id .. ' in ' .. key .. ' says that its priority is ' .. (job[2] or '0'))
   end
-  if state ~= 'scheduled' and redis.call('ZSCORE', KEYS[4], id) then
-    problem('job ' .. id .. ' is in ' .. key .. ' and in ' .. KEYS[4])
-  end
-  if state ~= 'dead' and redis.call('ZSCORE', KEYS[5], id) then
-    problem('job ' .. id .. ' is in ' .. key .. ' and in ' .. KEYS[5])
+  for _, other in ipairs({ { 'scheduled', KEYS[4] }, { 'dead', KEYS[5] } }) do
+    if state ~= other[1] and redis.call('ZSCORE', other[2], id) then
+      problem(subject, 'job ' .. id .. ' is in ' .. key .. ' and in ' .. other[2])
+    end
   end
 end
 
@@ -62,29 +66,41 @@ local function has_place(id, said)
     local worker = redis.call('HGET', base .. ':job:' .. id, 'worker')
     return worker and redis.call('LPOS', base .. ':active:' .. worker, id)
   end
+  if said ~= 'waiting' then return false end
   local list = base .. ':waiting:' .. priority_of(base, id)
-  return redis.call('LLEN', list) > LOOKED_THROUGH or redis.call('LPOS', list, id)
-    or redis.call('LPOS', base .. ':alone', id)
+  if redis.call('LLEN', list) > LOOKED_THROUGH then
+    unsure[#unsure + 1] = id
+    return true
+  end
+  return redis.call('LPOS', list, id) or redis.call('LPOS', base .. ':alone', id)
 end
 
-if state == 'bodies' then
-  local following = check_bodies(base, offset, limit, function(id, said)
-    if not has_place(id, said) then problem('job ' .. id .. ' says that it is ' .. said .. ' and is not there') end
-  end)
-  return { following and place .. ':' .. following or (place + 1) .. ':0', problems, {} }
+local function check_body(id, said)
+  if not has_place(id, said) then problem('job:' .. id, 'job ' .. id .. ' says that it is ' .. said .. ' and is not there') end
 end
-local from, ids = tonumber(offset), nil
-if state == 'scheduled' or state == 'dead' then
-  ids = redis.call('ZRANGE', key, from, from + limit - 1)
+
+local function check_active(worker)
+  if not redis.call('ZSCORE', KEYS[3], worker) then
+    problem('active:' .. worker, worker .. ' is no worker, and holds jobs in ' .. base .. ':active:' .. worker)
+  end
+end
+
+local ids, following = {}, nil
+if state == 'keys' then
+  following = check_keys(base, where, limit, problem, check_body, check_active)
+elseif key then
+  local from = tonumber(where) or 0
+  local range = (state == 'scheduled' or state == 'dead') and 'ZRANGE' or 'LRANGE'
+  ids = redis.call(range, key, from, from + limit - 1)
+  local seen = {}
+  for _, id in ipairs(ids) do
+    if seen[id] then problem('job:' .. id, 'job ' .. id .. ' is twice in ' .. key) end
+    seen[id] = true
+    check(id)
+  end
+  if #ids == limit then following = from + limit end
 else
-  ids = redis.call('LRANGE', key, from, from + limit - 1)
+  following = check_beside(base, describe, state, where, limit, problem)
 end
-local seen = {}
-for _, id in ipairs(ids) do
-  if seen[id] then problem('job ' .. id .. ' is twice in ' .. key) end
-  seen[id] = true
-  check(id)
-end
-if place == 1 and from == 0 then check_beside(base, describe, problem) end
-if #ids == limit then return { place .. ':' .. from + limit, problems, ids } end
-return { places[place + 1] and (place + 1) .. ':0' or '', problems, ids }
+if following then return { place .. ':' .. following, problems, ids, unsure } end
+return { places[place + 1] and (place + 1) .. ':' or '', problems, ids, unsure }

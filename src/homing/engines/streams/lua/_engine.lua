@@ -37,13 +37,29 @@ local function read_entry(base, priority, entry)
   return found[1] and found[1][2]
 end
 
+-- Make a stream's group, from its beginning; meta keeps that there was one, so that its loss shows.
+local function make_group(key)
+  local base, priority = string.match(key, '^(.*):stream:(.*)$')
+  redis.call('XGROUP', 'CREATE', key, GROUP, '0')
+  redis.call('HSET', base .. ':meta', 'group:' .. priority, 1)
+end
+
+-- Whether a stream has our group.
+local function has_group(key)
+  local groups = redis.pcall('XINFO', 'GROUPS', key)
+  for _, group in ipairs(groups.err and {} or groups) do
+    if by_name(group).name == GROUP then return true end
+  end
+  return false
+end
+
 -- A page of the entries that a consumer has pending: {entry, consumer, idle, deliveries}*. A stream
 -- without its group gets one, from its beginning; no stream, no entries.
 local function pending_of(key, from, count, consumer)
   local pending = redis.pcall('XPENDING', key, GROUP, from, '+', count, consumer)
   if not pending.err then return pending end
   if redis.call('EXISTS', key) == 0 then return {} end
-  if string.find(pending.err, 'NOGROUP', 1, true) then redis.call('XGROUP', 'CREATE', key, GROUP, '0') end
+  if string.find(pending.err, 'NOGROUP', 1, true) then make_group(key) end
   return redis.call('XPENDING', key, GROUP, from, '+', count, consumer)
 end
 
