@@ -6,7 +6,6 @@ from typing import Self
 
 from homing.client import Client
 from homing.consuming import Consuming, Taking
-from homing.delivery.heart import Heart
 from homing.delivery.ticker import Ticker
 from homing.errors import JobNotSettled
 from homing.link import Link
@@ -14,7 +13,7 @@ from homing.message import Message
 from homing.sender import Sender
 
 
-def heart_of(link: Link) -> Heart:
+def heart_of(link: Link) -> Ticker:
     """The thread of this process that keeps its consumers' leases, with a connection of its own."""
     return link.shared(
         "ticker",
@@ -26,7 +25,18 @@ def heart_of(link: Link) -> Heart:
 # nobody holds the consumer, and not only when the garbage is collected.
 
 
+class _Guard:
+    """Goes away with the generator that holds it, also when an event loop ended before its `finally`."""
+
+    def __init__(self, consuming: Consuming) -> None:
+        self._consuming = consuming
+
+    def __del__(self) -> None:
+        self._consuming.abandon()
+
+
 def _messages(link: Link, consuming: Consuming) -> Generator[Message, None, None]:
+    guard = _Guard(consuming)  # noqa: F841 - it has to be held, no more
     try:
         while (message := link.do(consuming.next())) is not None:
             yield message
@@ -36,6 +46,7 @@ def _messages(link: Link, consuming: Consuming) -> Generator[Message, None, None
 
 
 async def _amessages(link: Link, consuming: Consuming) -> AsyncGenerator[Message, None]:
+    guard = _Guard(consuming)  # noqa: F841 - it has to be held, no more
     try:
         while (message := await link.ado(consuming.next())) is not None:
             yield message
@@ -79,7 +90,8 @@ class Consumer:
 
 class AsyncConsumer:
     """Messages one after the other, awaited. Leaves its queue when the loop ends; used as an async context
-    manager, also when the loop is left early (without it, as soon as the event loop gets to it).
+    manager, also when the loop is left early (without it, as soon as the event loop gets to it, or when
+    that ends before, as soon as the thread that keeps its lease does).
     """
 
     def __init__(self, sender: Sender, taking: Taking) -> None:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from homing import codec, events, limits, retries
-from homing.delivery.heart import Heart, boot_s
+from homing.delivery.heart import boot_s
 from homing.delivery.lease import Lease
+from homing.delivery.ticker import Ticker
 from homing.errors import (
     ClaimRefused,
     DecodeError,
@@ -85,7 +86,7 @@ def pause_s(failures: int) -> float:
 class Consuming:
     """One consumer of one queue: the same kind of worker to the server as the worker command's."""
 
-    def __init__(self, sender: Sender, heart: Heart, taking: Taking, *, is_async: bool) -> None:
+    def __init__(self, sender: Sender, heart: Ticker, taking: Taking, *, is_async: bool) -> None:
         self.sender = sender
         self.queue = sender.name
         self.is_async = is_async
@@ -172,7 +173,7 @@ class Consuming:
     def leave(self) -> Steps[JobNotSettled | None]:
         """Hand back what is held and end the registration; the error about an unsettled message, if any."""
         message, self.message = self.message, None
-        lease, self._lease = self._lease or self._unborn, None
+        lease = self._lease or self._unborn
         self._buffer.clear()
         unsettled = message is not None and not message.is_settled
         if lease is not None and not lease.lost:
@@ -183,10 +184,16 @@ class Consuming:
             except (*PASSING, LeaseLost) as error:
                 # Its lease lapses by itself, and others give back what it held.
                 events.emit("leave-failed", queue=self.queue, worker=lease.worker, error=error)
+        self._lease = self._unborn = None  # not before: what was cut short here, `abandon` ends
         if message is None or not unsettled:
             return None
         message.is_settled = True
         return self._not_settled(message)
+
+    def abandon(self) -> None:
+        """Have the heart's thread do what `leave` did not come to, or not to the end of."""
+        if (lease := self._lease or self._unborn) is not None and not lease.lost:
+            self._heart.abandon(self.queue, lease.engine.name, lease.worker)
 
     def _settled_before(self) -> Steps[None]:
         message, self.message = self.message, None

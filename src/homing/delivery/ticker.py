@@ -4,11 +4,13 @@
 thread around it, for workers inside a program and for `Queue.consume`.
 """
 
+import contextlib
 import json
 import logging
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
 from typing import Any
 
 from homing import events
@@ -18,7 +20,7 @@ from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.heart import boot_s
 from homing.engines import make
 from homing.engines.engine import Engine, EngineName
-from homing.errors import HomingError
+from homing.errors import HomingError, LeaseLost
 from homing.job import Reclaimed, Ticked
 from homing.keys import Keys, queues_key
 
@@ -186,7 +188,8 @@ class Ticker:
         self._round = TickRound(client, prefix=prefix)
         self._board = _Board()
         self._lock = threading.Lock()
-        self._wake = threading.Event()
+        #: What the thread is woken by: a member to give back, or None. Safe to put to from a finalizer.
+        self._calls: SimpleQueue[tuple[str, str, str] | None] = SimpleQueue()
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -202,11 +205,18 @@ class Ticker:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="homing-ticker", daemon=True)
                 self._thread.start()
-        self._wake.set()
+        self._calls.put(None)
 
     def leave(self, queue: str, worker: str) -> None:
         with self._lock:
             self._board.members.pop((queue, worker), None)
+
+    def abandon(self, queue: str, engine: str, worker: str) -> None:
+        """Give back what a member holds, soon and without waiting: who held it can say so no more.
+
+        Takes no lock, so that a finalizer may call it, in whatever thread the garbage is collected.
+        """
+        self._calls.put((queue, engine, worker))
 
     def lease_end_s(self, queue: str, worker: str) -> float:
         member = self._board.members.get((queue, worker))
@@ -230,7 +240,7 @@ class Ticker:
     def close(self) -> None:
         """End the thread, wait for it, and close the connection."""
         self._closed = True
-        self._wake.set()
+        self._calls.put(None)
         if self._thread is not None:
             self._thread.join()
         self._client.close()
@@ -238,7 +248,6 @@ class Ticker:
     def _run(self) -> None:
         failures = 0
         while not self._closed:
-            self._wake.clear()
             started_s = boot_s()
             again, failed = self._beat()
             if again:
@@ -251,8 +260,27 @@ class Ticker:
                     events.emit(
                         "tick_failed", level=logging.WARNING, queues=sorted(failed), error=failed.popitem()[1]
                     )
-            if rest_s > 0:
-                self._wake.wait(rest_s)
+            self._listen(max(0.0, rest_s))
+        self._listen(0.0)
+
+    def _listen(self, rest_s: float) -> None:
+        """Rest until somebody calls, and do what all who called ask for."""
+        with contextlib.suppress(Empty):
+            call = self._calls.get(timeout=rest_s)
+            while True:
+                if call is not None:
+                    self._give_back(*call)
+                call = self._calls.get_nowait()
+
+    def _give_back(self, queue: str, engine: str, worker: str) -> None:
+        self.leave(queue, worker)
+        try:
+            self._round.reclaim(queue, engine, worker, reason="left")
+        except LeaseLost:
+            pass  # others were quicker
+        except HomingError as error:
+            # Nobody keeps its lease any more: it lapses, and others give back what it held.
+            events.emit("leave_failed", level=logging.WARNING, queue=queue, worker=worker, error=error)
 
     def _period_s(self) -> float:
         leases = [each.lease_ms for each in list(self._board.members.values()) if each.lease_ms]

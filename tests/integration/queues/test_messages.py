@@ -1,5 +1,6 @@
 """Messages in and out: put, consume, and every way in which one is settled."""
 
+import asyncio
 import time
 
 import pytest
@@ -322,3 +323,17 @@ def test_a_message_that_was_changed_in_the_server_is_buried_and_the_next_one_com
     queue.replay(["bad"])
     assert bodies(queue) == []
     assert (queue.counts(), queue.verify()) == (Counts(finished=1, dead=1, ids=1), [])
+
+
+@pytest.mark.parametrize("last", ["at-once", "cancelled-on-the-way"])
+def test_a_loop_left_as_its_event_loop_ends_gives_back_what_it_held(queue: Queue, last: str) -> None:
+    async def take_one() -> None:
+        async for job in queue.aconsume(prefetch=3):
+            async with job:
+                break
+        if last != "at-once":
+            await asyncio.sleep(0)  # its leaving has begun when the end of the event loop cancels it
+
+    queue.put_many(["first", "second", "third"])
+    asyncio.run(take_one())
+    eventually(lambda: queue.counts() == Counts(waiting=2, finished=1))
