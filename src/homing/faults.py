@@ -149,13 +149,14 @@ def judge(refusal: Refusal, command: Command[Any], where: Address) -> Verdict:
         return Verdict(Step.PLAIN, ServerError(f"{where} refuses the script {command.name}: {message}"))
     if code in _ANSWERS:
         says = _SAYS[code] if not message or message.startswith(_PLAIN_ANSWERS) else message
+        says = says.format(keys=_keys_of(command)) if says is _SAYS[code] else says
         return Verdict(Step.FAIL, _ANSWERS[code](_named(says, command)))
     if message.startswith("max number of clients"):
         return Verdict(
             Step.LATER, ServerUnreachable(f"{where} has as many connections as its maxclients allows")
         )
-    if code in TimeoutErrorR:
-        step, kind, says = TimeoutErrorR[code]
+    if code in _PASSING:
+        step, kind, says = _PASSING[code]
         return Verdict(step, kind(says.format(where=where)))
     return Verdict(Step.FAIL, _final(code, message, command, where))
 
@@ -164,6 +165,14 @@ def _final(code: str, message: str, command: Command[Any], where: Address) -> Ho
     if code in _DENIALS or _DENIED_IN_SCRIPT.search(message):
         says = _DENIALS.get(code, "{where} denies {name}: {message}")
         return ServerAuth(says.format(where=where, name=command.name, message=message))
+    if "cluster support disabled" in message:
+        return ServerError(
+            f"{where} is no node of a cluster (it has cluster support disabled): connect with redis://{where}"
+        )
+    if command.name == "SENTINEL" and _NO_COMMAND.search(message):
+        return ServerError(
+            f"{where} is no sentinel: name the sentinels (port 26379), or connect with redis://{where}"
+        )
     if _NO_COMMAND.search(message):
         return ServerTooOld(
             f"homing needs {FLOOR} with Lua scripts; {where} cannot run {command.name}: {message}"
@@ -183,6 +192,13 @@ def _named(message: str, command: Command[Any]) -> str:
     if not command.queue or repr(command.queue) in message:
         return message
     return f"{message} (queue {command.queue!r})"
+
+
+def _keys_of(command: Command[Any]) -> str:
+    """A pattern for the keys that a command works on: all of a queue's, or its own."""
+    key = next(iter(command.keys), "")
+    base, brace, _ = key.partition("}")
+    return f"{base}}}:*" if brace else key
 
 
 def _address(host_port: str, where: Address) -> Address | None:
@@ -212,7 +228,8 @@ _SAYS: Mapping[str, str] = {
     "CLAIMREFUSED": "a claim with a higher number came first",
     "QUEUEFULL": "the queue is full",
     "OOM": "the server is full: raise its maxmemory, or try later",
-    "WRONGTYPE": "a key of the queue holds another type than homing wrote",
+    "WRONGTYPE": "a key of the queue holds another type than homing wrote, something else uses its name: "
+    "ask for the TYPE of the keys {keys}, and rename what is not homing's, or use another prefix",
 }
 _DENIALS: Mapping[str, str] = {
     "NOAUTH": "{where} wants a password ({name} was refused): redis://:password@host:port",
@@ -220,7 +237,7 @@ _DENIALS: Mapping[str, str] = {
     "NOPERM": "{where} denies {name}: {message}",
     "DENIED": "{where} refuses {name}: {message}",
 }
-TimeoutErrorR: Mapping[str, tuple[Step, type[HomingError], str]] = {
+_PASSING: Mapping[str, tuple[Step, type[HomingError], str]] = {
     "LOADING": (Step.LATER, ServerLoading, "{where} is still loading its data; try again shortly"),
     "READONLY": (Step.DEMOTED, ServerReadOnly, "{where} is a read-only replica; connect to the primary"),
     "MASTERDOWN": (Step.DEMOTED, ServerReadOnly, "{where} is a replica that has lost its primary"),

@@ -134,6 +134,26 @@ def test_a_redirection_names_slot_and_server(text: str, step: Step, address: Add
     assert "connect with redis+cluster://h:1" in str(verdict.error)
 
 
+def test_a_key_of_the_wrong_type_is_said_with_where_to_look() -> None:
+    plain = Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
+    said = str(judge(plain, Command(("X",), ("homing:{mails}:meta",), (), bytes, "mails"), HERE).error)
+    assert "the TYPE of the keys homing:{mails}:*, and rename what is not homing's" in said
+    assert said.endswith("(queue 'mails')")
+    assert "keys homing:queues," in str(judge(plain, Command(("X",), ("homing:queues",), (), bytes), HERE).error)
+
+
+def test_a_server_that_is_no_sentinel_or_no_cluster_is_said_to_be_none() -> None:
+    unknown = Refusal("ERR unknown command 'SENTINEL', with args beginning with: 'x'")
+    verdict = judge(unknown, Command(("SENTINEL", "x"), (), (), bytes), HERE)
+    assert type(verdict.error) is ServerError
+    assert "h:1 is no sentinel" in str(verdict.error)
+    assert "connect with redis://h:1" in str(verdict.error)
+    disabled = Refusal("ERR This instance has cluster support disabled")
+    verdict = judge(disabled, Command(("CLUSTER", "SLOTS"), (), (), bytes), HERE)
+    assert "h:1 is no node of a cluster" in str(verdict.error)
+    assert "connect with redis://h:1" in str(verdict.error)
+
+
 def test_a_message_names_the_queue_once() -> None:
     assert str(judge(Refusal("LEASELOST gone"), CLAIM, HERE).error) == "gone (queue 'mails')"
     assert str(judge(Refusal("LEASELOST 'mails' is gone"), CLAIM, HERE).error) == "'mails' is gone"
