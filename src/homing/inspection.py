@@ -49,10 +49,10 @@ class Inspection:
 
     def peek(self, state: State | str = State.WAITING, *, cursor: str = "", limit: int = 50) -> Page:
         """A page of the jobs in a state, in their order; go on with the page's cursor until it is empty."""
-        return self.sender.link.do(self._peek(State(state), cursor, limit))
+        return self.sender.link.do(self._peek(limits.state(state), cursor, limit))
 
     async def apeek(self, state: State | str = State.WAITING, *, cursor: str = "", limit: int = 50) -> Page:
-        return await self.sender.link.ado(self._peek(State(state), cursor, limit))
+        return await self.sender.link.ado(self._peek(limits.state(state), cursor, limit))
 
     def pause(self) -> None:
         """Hand out no more jobs until `resume`; what runs goes on, and jobs may still be put in."""
@@ -69,10 +69,10 @@ class Inspection:
 
     def purge(self, state: State | str = State.WAITING) -> int:
         """Delete all jobs that are waiting, scheduled or dead; returns how many."""
-        return self.sender.link.do(self._purge(State(state)))
+        return self.sender.link.do(self._purge(limits.state(state, PURGED)))
 
     async def apurge(self, state: State | str = State.WAITING) -> int:
-        return await self.sender.link.ado(self._purge(State(state)))
+        return await self.sender.link.ado(self._purge(limits.state(state, PURGED)))
 
     def replay(self, ids: Iterable[str] | None = None) -> list[str]:
         """Run dead jobs again, as if new: these, or all. Returns the ids that were dead."""
@@ -155,10 +155,6 @@ class Inspection:
         yield from run(engine.resume())
 
     def _purge(self, state: State) -> Steps[int]:
-        if state not in PURGED:
-            raise ValueError(
-                f"purge takes {', '.join(PURGED)}, not {state}: jobs in that state go their own way"
-            )
         engine = yield from self.sender.looked()
         done = 0
         while (some := (yield from run(engine.purge(state)))) > 0:
@@ -166,6 +162,8 @@ class Inspection:
         return done
 
     def _replay(self, ids: Iterable[str] | None) -> Steps[list[str]]:
+        if ids is not None:
+            limits.many(ids, "ids", "job ids")
         engine = yield from self.sender.looked()
         if ids is None:
             every = [record.id for record in (yield from self._dead(None))]
@@ -191,6 +189,8 @@ class Inspection:
         return state in (State.WAITING, State.SCHEDULED)
 
     def _dead(self, limit: int | None) -> Steps[list[JobRecord]]:
+        if limit is not None:
+            limits.whole(limit, "limit", minimum=1, maximum=1 << 53)
         engine = yield from self.sender.looked()
         found: list[JobRecord] = []
         cursor = ""

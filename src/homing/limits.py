@@ -1,10 +1,11 @@
 """The rules for numbers of time and order, checked where a value enters. Pure."""
 
 import math
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 
 from homing.errors import SettingsError, WrongKind
-from homing.job import PRIORITY_MAX, PRIORITY_MIN
+from homing.job import PRIORITY_MAX, PRIORITY_MIN, State
 
 #: Ten years: longer is taken for a mistake in the unit.
 SECONDS_MAX = 10 * 365 * 86_400.0
@@ -55,6 +56,22 @@ def per_second(value: object, name: str) -> float:
 def priority(value: object, name: str = "priority") -> int:
     """A priority from -100 to 100; higher is claimed first."""
     return whole(value, name, minimum=PRIORITY_MIN, maximum=PRIORITY_MAX)
+
+
+def state(value: object, among: Iterable[State] = State) -> State:
+    """A state by its name."""
+    names = [one.value for one in among]
+    if not isinstance(value, str) or value not in names:
+        raise SettingsError(f"state must be one of {', '.join(names)}, not {_shown(value)}")
+    return State(value)
+
+
+def many(values: object, name: str, of: str) -> None:
+    """Refuse one value where many are meant: a str or a mapping would be taken apart."""
+    if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
+        raise WrongKind(
+            f"{name} must be a list or another iterable of {of}, not {type(values).__name__} {_shown(values)}"
+        )
 
 
 def when(value: object, name: str = "at") -> int:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from homing import codec
+from homing import codec, limits
 from homing.engines.engine import EngineName
 from homing.handle import Job
 from homing.inspection import Inspection
@@ -103,6 +103,7 @@ class Queue(Inspection):
         at: datetime | None,
         priority: int,
     ) -> Steps[list[Job[Any]]]:
+        limits.many(payloads, "payloads", "messages")
         options = Options.of(queue=self.name, priority=priority, delay=delay, at=at, id=None)
         jobs = [options.new_job("", self._encoded(payload)) for payload in payloads]
         yield from self.sender.store_all(jobs)

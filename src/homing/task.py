@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
 
 from homing import limits, retries
-from homing.errors import SettingsError
+from homing.errors import SettingsError, WrongKind
 from homing.handle import Job, Returns
 from homing.job import NewJob
 from homing.link import Link
@@ -53,6 +53,8 @@ class Task(Generic[P, R]):
         self.timeout_s = None if timeout is None else limits.seconds(timeout, "timeout", positive=True)
         self.priority = limits.priority(priority)
         self.kind = _kind(function, isolation)
+        if not isinstance(messages, bool):
+            raise WrongKind(f"messages must be True or False, not {messages!r:.200}")
         self.messages = messages
         self.returns = Returns(function)
         self._senders = senders
@@ -133,7 +135,8 @@ class Task(Generic[P, R]):
         return self._senders(self.queue if queue is None else queue)
 
     def _store_many(self, calls: "Iterable[Call[R]]") -> Steps[list[Job[R]]]:
-        every = [(call, call.new_job()) for call in calls]
+        limits.many(calls, "calls", "task.call(...)")
+        every = [(call, call.new_job()) for call in map(_checked_call, calls)]
         by_queue: dict[str, list[NewJob]] = {}
         for call, job in every:
             by_queue.setdefault(call.queue, []).append(job)
@@ -203,6 +206,12 @@ class Call(Generic[R]):
 
     def handle(self, job: NewJob) -> Job[R]:
         return Job(self.task.sender(self.queue), job.id, self.task.returns)
+
+
+def _checked_call(call: object) -> Call[Any]:
+    if not isinstance(call, Call):
+        raise WrongKind(f"enqueue_many takes calls, each made by task.call(...), not {call!r:.200}")
+    return call
 
 
 def location(function: Callable[..., Any]) -> str:

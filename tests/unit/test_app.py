@@ -14,7 +14,7 @@ import pytest
 
 import homing
 from homing import App, Backoff, Fixed, Linear, Task
-from homing.errors import EncodeError, PayloadTooLarge, ServerUnreachable, SettingsError
+from homing.errors import EncodeError, PayloadTooLarge, ServerUnreachable, SettingsError, WrongKind
 from homing.meta import Meta
 from homing.task import Call
 
@@ -302,3 +302,38 @@ def test_a_forked_child_makes_its_own_clients(app: App) -> None:
         os._exit(0 if app.client is not before else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     assert app.client is before
+
+
+def test_one_value_where_many_are_meant_is_refused_and_not_taken_apart(app: App) -> None:
+    """The app's server does not exist: what is refused here was never sent."""
+
+    @app.task
+    def work(number: int) -> None: ...
+
+    queue = app.queue("outbox")
+    calls: list[Any] = [work.call(1), 2]
+    for wrong, says in (
+        (lambda: queue.put_many({"recipient": "a@example.com"}), "payloads must be a list .* of messages"),
+        (lambda: queue.put_many("abc"), "payloads must be a list"),
+        (lambda: queue.put_many(5), "not int 5"),  # type: ignore[arg-type]
+        (lambda: queue.replay("abc"), "ids must be a list .* of job ids, not str 'abc'"),
+        (lambda: work.enqueue_many(work.call(1)), r"calls must be a list .* of task\.call\(\.\.\.\)"),  # type: ignore[arg-type]
+        (lambda: work.enqueue_many(calls), r"made by task\.call\(\.\.\.\), not 2"),
+        (lambda: app.worker(queues=5), "queues must be a list .* of queue names, not int 5"),  # type: ignore[arg-type]
+        (lambda: app.worker(label=5), "label must be a text, not int 5"),  # type: ignore[arg-type]
+        (lambda: app.task(messages="yes")(work.function), "messages must be"),  # type: ignore[call-overload]
+    ):
+        with pytest.raises(WrongKind, match=says):
+            wrong()
+    with pytest.raises(SettingsError, match="threads must be 1 to 1000"):
+        app.worker(threads=1_001)
+
+
+def test_a_state_that_is_none_is_told_which_there_are(app: App) -> None:
+    queue = app.queue("outbox")
+    with pytest.raises(SettingsError, match=r"one of scheduled, waiting, active, .*, not 'finished'"):
+        queue.peek("finished")
+    with pytest.raises(SettingsError, match=r"one of waiting, scheduled, dead, not .*active"):
+        queue.purge("active")
+    with pytest.raises(SettingsError, match="limit must be 1 to"):
+        queue.dead(limit=0)

@@ -139,7 +139,9 @@ def test_a_key_of_the_wrong_type_is_said_with_where_to_look() -> None:
     said = str(judge(plain, Command(("X",), ("homing:{mails}:meta",), (), bytes, "mails"), HERE).error)
     assert "the TYPE of the keys homing:{mails}:*, and rename what is not homing's" in said
     assert said.endswith("(queue 'mails')")
-    assert "keys homing:queues," in str(judge(plain, Command(("X",), ("homing:queues",), (), bytes), HERE).error)
+    assert "keys homing:queues," in str(
+        judge(plain, Command(("X",), ("homing:queues",), (), bytes), HERE).error
+    )
 
 
 def test_a_server_that_is_no_sentinel_or_no_cluster_is_said_to_be_none() -> None:

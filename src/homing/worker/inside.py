@@ -9,7 +9,7 @@ from typing import Any, Self
 from homing import limits
 from homing.client import Client
 from homing.delivery.ticker import Ticker
-from homing.errors import SettingsError
+from homing.errors import SettingsError, WrongKind
 from homing.keys import check_queue
 from homing.worker.runner import Ending, Program, Runner
 
@@ -40,11 +40,11 @@ class InsideWorker:
         self._queues = _queues(app, queues)
         self._options: dict[str, Any] = {
             "concurrency": _count(concurrency, "concurrency"),
-            "threads": _count(threads, "threads"),
-            "isolates": _count(isolates, "isolates"),
+            "threads": _count(threads, "threads", 1_000),
+            "isolates": _count(isolates, "isolates", 1_000),
             "burst": burst,
             "grace": None if grace is None else limits.seconds(grace, "grace"),
-            "label": label,
+            "label": _label(label),
         }
         self._runner: Runner | None = None
         self._ticker: Ticker | None = None
@@ -114,13 +114,21 @@ class InsideWorker:
         return self._runner
 
 
-def _count(value: int | None, name: str) -> int | None:
-    return None if value is None else limits.whole(value, name, minimum=1, maximum=10_000)
+def _count(value: int | None, name: str, maximum: int = 10_000) -> int | None:
+    return None if value is None else limits.whole(value, name, minimum=1, maximum=maximum)
+
+
+def _label(label: object) -> str | None:
+    if label is not None and not isinstance(label, str):
+        raise WrongKind(f"label must be a text, not {type(label).__name__} {label!r:.200}")
+    return label
 
 
 def _queues(app: Program, queues: Sequence[str] | str | None) -> list[str]:
     if isinstance(queues, str):
         queues = [queues]
+    if queues is not None:
+        limits.many(queues, "queues", "queue names")
     chosen = list(dict.fromkeys(map(check_queue, app.queues if queues is None else queues)))
     if not chosen:
         raise SettingsError("there is no queue to work on: declare a task, or name queues=[...]")
