@@ -6,7 +6,9 @@ disk unless told to, and dies with the process that started it, however that end
 
 import functools
 import importlib.util
+import os
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -219,3 +221,30 @@ def running(name: str, **options: str) -> Iterator[Server]:
         start(name, Path(folder), **options) as server,
     ):
         yield server
+
+
+@contextmanager
+def replicated(name: str, **options: str) -> Iterator[tuple[Server, Server]]:
+    """A primary, and a replica that has caught up with it."""
+    port, other = (str(free) for free in free_ports())
+    shared = {"bind": "127.0.0.1", "repl_diskless_sync_delay": "0"} | options
+    with running(name, port=port, **shared) as primary, running(name, port=other, **shared) as replica:
+        with replica.redis() as client:
+            client.execute_command("REPLICAOF", "127.0.0.1", port)
+            end = time.monotonic() + START_S
+            # Its own word: before it has loaded its data, a WAIT may count it.
+            while client.info("replication")["master_link_status"] != "up":
+                if time.monotonic() > end:
+                    raise RuntimeError(f"the replica of {name} did not catch up")
+                time.sleep(0.005)
+        yield primary, replica
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """The server stands still, with its connections open, for as long as the block lasts."""
+    os.kill(server.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(server.pid, signal.SIGCONT)

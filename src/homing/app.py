@@ -9,6 +9,7 @@ from homing.engines.engine import EngineName
 from homing.errors import SettingsError
 from homing.handle import Job
 from homing.keys import check_id, check_queue
+from homing.limits import Durability
 from homing.link import Link
 from homing.queue import Queue
 from homing.sender import Sender
@@ -143,10 +144,17 @@ class App:
                 f"two tasks take the messages of queue {task.queue!r}: {taker.location} and {task.location}"
             )
 
-    def queue(self, name: str, engine: EngineName | None = None) -> Queue:
-        """The queue of this name. Without `engine` it is what the queue has, else streams."""
+    def queue(
+        self, name: str, engine: EngineName | None = None, durability: Durability | None = None
+    ) -> Queue:
+        """The queue of this name. Without `engine` it is what the queue has, else streams.
+
+        `durability` is how sure what this program tells the queue must be before it counts as told:
+        enqueues that say nothing else, and the outcomes of jobs. Without it the app's counts.
+        """
         sender = self._sender(name)
         sender.want(engine)
+        sender.insist(durability)
         queue = self.queues.get(name)
         if queue is None:
             queue = self.queues[name] = Queue(sender)

@@ -14,17 +14,10 @@ from homing import dial
 from homing.command import Command
 from homing.errors import HomingError
 from homing.faults import Broken, Refusal, not_redis, reason_of, undialled
-from homing.flight import (
-    DEADLINE_S,
-    Flight,
-    check_greeting,
-    config_commands,
-    greeting,
-    read_config,
-    read_info,
-)
+from homing.flight import DEADLINE_S, Flight, check_greeting, greeting
 from homing.routes import Drop, Exchange, Flow
 from homing.target import Access, Address, Target
+from homing.told import config_commands, read_config, read_info
 
 T = TypeVar("T")
 

@@ -48,7 +48,9 @@ class Command(Generic[T]):
     """One call: run by a client, never by itself.
 
     `call` is a Script, or the words of a plain command. `resend` says whether a
-    client may send it again after a lost reply.
+    client may send it again after a lost reply. The plain commands `behind` go on the same
+    connection right after it; with them `decode` takes the list of all replies, and an exception
+    stands in it for one that was refused or never came.
     """
 
     call: Script | tuple[Argument, ...]
@@ -57,6 +59,7 @@ class Command(Generic[T]):
     decode: Callable[[Any], T]
     queue: str = ""
     resend: bool = True
+    behind: tuple[tuple[Argument, ...], ...] = ()
 
     @property
     def name(self) -> str:

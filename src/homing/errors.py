@@ -4,6 +4,8 @@ One root; a subclass says what the caller can do next, and its message names
 the queue, the job and the remedy.
 """
 
+from collections.abc import Sequence
+
 
 class HomingError(Exception):
     """The root of everything homing raises on purpose."""
@@ -57,6 +59,13 @@ class ServerMissing(ServerError):
     """No URL is set and the embedded server is not installed."""
 
 
+class NotDurable(ServerError):
+    """The server cannot keep a job as safe as `durability` asks for; nothing was stored.
+
+    The message has the lines that change it.
+    """
+
+
 class QueueError(HomingError):
     """Something about one queue; the subclass says what."""
 
@@ -91,6 +100,21 @@ class JobError(HomingError):
 
 class JobExists(JobError):
     """A job with the id the caller chose exists, or ended less than `id_ttl` ago. Nothing was stored."""
+
+
+class EnqueueUncertain(JobError):
+    """The jobs are stored on the primary, but were not shown to be as safe as `durability` asks for.
+
+    They run, unless the primary is lost before what is missing happens. `ids` are the jobs', `replicas`
+    is how many replicas have confirmed them. Under an id that the caller chose it is safe to enqueue
+    again until it returns, or raises JobExists: then the job is there, and as safe as was asked for.
+    """
+
+    def __init__(self, message: str, queue: str = "", ids: Sequence[str] = (), replicas: int = 0) -> None:
+        super().__init__(message)
+        self.queue = queue
+        self.ids = list(ids)
+        self.replicas = replicas
 
 
 class JobNotFound(JobError):

@@ -16,6 +16,7 @@ from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, Se
 from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, judge, pause_s
 from homing.routes import Drop, Exchange, Flow, Pause, ask, pack, routes_of
 from homing.target import Address, Target
+from homing.told import read_info
 
 T = TypeVar("T")
 
@@ -46,14 +47,25 @@ class Call:
     pause: bool = False
     done: bool = False
     reply: Any = None
+    #: The reply that came without all of those to the commands behind it.
+    torn: list[Any] | None = None
     #: Why it failed, or why it has not been answered yet.
     error: HomingError | None = None
 
     def fail(self, error: HomingError) -> None:
-        self.done, self.error = True, error
+        """It is over; what it answered before still holds."""
+        if self.torn is not None:
+            self.answer(self.torn)
+        else:
+            self.done, self.error = True, error
 
     def answer(self, reply: Any) -> None:
         self.done, self.error, self.reply = True, None, reply
+
+    def tear(self, replies: list[Any], broken: Broken | None) -> None:
+        """The connection broke within its replies; the first one is definite when it came."""
+        if replies:
+            self.torn = [*replies, *[broken] * (1 + len(self.command.behind) - len(replies))]
 
     def turn(self) -> None:
         """Again, at once, unless it went round too often."""
@@ -192,41 +204,49 @@ class Flight:
         resend = all(call.command.resend for call in group)
         try_by = min(by, now + max(TRY_S, (by - now) / 2)) if resend else by
         packed, extra = self._packed(group)
+        wanted = extra + sum(1 + len(call.command.behind) for call in group)
         broken = None
         try:
-            replies = yield Exchange(address, packed, extra + len(group), try_by)
+            replies = yield Exchange(address, packed, wanted, try_by)
         except Broken as error:
             broken, replies = error, error.replies
         except HomingError as error:
             for call in group:
                 call.fail(error)
             return
-        answered = replies[extra:]
-        for call, reply in zip(group, answered, strict=False):
-            if type(reply) is Refusal:
-                yield from self._refused(call, reply, address)
+        unanswered, at = [], extra
+        for call in group:
+            behind = len(call.command.behind)
+            own = replies[at : at + 1 + behind]
+            at += 1 + behind
+            if own and type(own[0]) is Refusal:
+                yield from self._refused(call, own[0], address)
+            elif len(own) == 1 + behind:
+                call.answer(own if behind else own[0])
             else:
-                call.answer(reply)
+                call.tear(own, broken)
+                unanswered.append(call)
         if broken is not None:
             self._routes.lost(address)
-            self._broken(group[len(answered) :], broken, address)
+            self._broken(unanswered, broken, address)
 
     def _packed(self, group: list[Call]) -> tuple[bytes, int]:
         """The bytes of a flight, and how many replies come before those of its calls."""
         if len(group) == 1:
             [call] = group
-            packed = pack(_words(call.command, text=call.text, plain=self._plain))
+            packed = pack(_words(call.command, text=call.text, plain=self._plain)) + _behind(call.command)
             if call.asking is None:
                 return packed, 0
             call.asking = None
             return pack(("ASKING",)) + packed, 1
-        parts, told = [], set()
+        parts: list[bytes] = []
+        told = set()
         for call in group:
             # The text of a script goes once; those behind it find it there.
             text = call.text and call.command.call not in told
             if text:
                 told.add(call.command.call)
-            parts.append(pack(_words(call.command, text=text, plain=self._plain)))
+            parts += (pack(_words(call.command, text=text, plain=self._plain)), _behind(call.command))
         return b"".join(parts), 0
 
     def _refused(self, call: Call, refusal: Refusal, address: Address) -> Flow[None]:
@@ -319,6 +339,10 @@ def _key(command: Command[Any]) -> str | None:
     return command.keys[0] if command.keys else None
 
 
+def _behind(command: Command[Any]) -> bytes:
+    return b"".join(map(pack, command.behind))
+
+
 def _words(command: Command[Any], *, text: bool, plain: bool) -> tuple[Argument, ...]:
     script, keys = command.call, command.keys
     if isinstance(script, tuple):
@@ -354,31 +378,3 @@ def check_greeting(names: list[str], replies: list[Any], address: Address) -> No
         if verdict.step is Step.FAIL:
             raise verdict.error if name == "SELECT" else ServerAuth(str(verdict.error))
         raise Broken(str(verdict.error), sent=False)
-
-
-def read_info(text: bytes) -> dict[str, str]:
-    """The lines of INFO."""
-    lines = (line.partition(":") for line in text.decode("utf-8", "replace").splitlines())
-    return {name: value for name, colon, value in lines if colon and not name.startswith("#")}
-
-
-def config_commands(names: Sequence[str]) -> list[Command[dict[str, str]]]:
-    """CONFIG GET of each name: several in one call came with 7.0."""
-    return [Command(("CONFIG", "GET", name), (), (), _pairs) for name in names]
-
-
-def read_config(answers: Sequence[Any]) -> dict[str, str] | None:
-    """The settings; None when the server does not let them be read."""
-    settings: dict[str, str] = {}
-    for answer in answers:
-        if isinstance(answer, ServerAuth | ServerTooOld):
-            return None
-        if isinstance(answer, HomingError):
-            raise answer
-        settings |= answer
-    return settings
-
-
-def _pairs(flat: list[bytes]) -> dict[str, str]:
-    words = [word.decode() for word in flat]
-    return dict(zip(words[::2], words[1::2], strict=True))

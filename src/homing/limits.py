@@ -3,12 +3,16 @@
 import math
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
+from typing import Literal, TypeAlias
 
 from homing.errors import SettingsError, WrongKind
 from homing.job import PRIORITY_MAX, PRIORITY_MIN, State
 
 #: Ten years: longer is taken for a mistake in the unit.
 SECONDS_MAX = 10 * 365 * 86_400.0
+#: How sure an answer must be: the server has it in memory, replicas have it too, it is on its disk.
+Durability: TypeAlias = Literal["memory", "replicated", "fsynced"]
+DURABILITIES: tuple[Durability, ...] = ("memory", "replicated", "fsynced")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -72,6 +76,14 @@ def many(values: object, name: str, of: str) -> None:
         raise WrongKind(
             f"{name} must be a list or another iterable of {of}, not {type(values).__name__} {_shown(values)}"
         )
+
+
+def durability(value: object, name: str = "durability") -> Durability:
+    """One of the three levels."""
+    for level in DURABILITIES:
+        if value == level:
+            return level
+    raise SettingsError(f"{name} must be one of {', '.join(DURABILITIES)}, not {_shown(value)}")
 
 
 def when(value: object, name: str = "at") -> int:

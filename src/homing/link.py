@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from homing.engines.engine import Engine
 from homing.keys import Keys
+from homing.limits import Durability
 from homing.settings import Settings
 from homing.steps import Steps, adrive, drive
 
@@ -43,6 +44,7 @@ class _Process:
         self.lanes: Lanes | None = None
         self.aclients: dict[AbstractEventLoop, AsyncClient] = {}
         self.engines: dict[str, Engine] = {}
+        self.durable: set[tuple[str, Durability]] = set()
         self.shared: dict[str, Closes] = {}
         self.in_loops: dict[AbstractEventLoop, dict[str, Any]] = {}
 
@@ -139,6 +141,11 @@ class Link:
     def engines(self) -> dict[str, Engine]:
         """Queue -> engine, for the queues this process has opened."""
         return self._process.engines
+
+    @property
+    def durable(self) -> set[tuple[str, Durability]]:
+        """Queue and level, for those that the server was seen to be able to keep."""
+        return self._process.durable
 
     def shared(self, name: str, make: Callable[[], C]) -> C:
         """The one object of this name in this process, made on first use, closed with the link."""

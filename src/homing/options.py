@@ -34,6 +34,8 @@ class Options:
     at: datetime | None = None
     id: str | None = None
     meta: bytes = b""
+    #: None: what the queue or the app has.
+    durability: limits.Durability | None = None
 
     @classmethod
     def of(
@@ -46,6 +48,7 @@ class Options:
         id: str | None,
         timeout: "float | timedelta | None" = None,
         retry: "Retrying" = None,
+        durability: limits.Durability | None = None,
     ) -> "Options":
         """Options as a user gives them; the error names the one that breaks its rule."""
         if delay is not None and at is not None:
@@ -59,6 +62,7 @@ class Options:
             at=at,
             id=None if id is None else check_id(id),
             meta=_meta(timeout, retry),
+            durability=None if durability is None else limits.durability(durability),
         )
 
     def new_job(self, task: str, payload: bytes, reply: str = "") -> NewJob:

@@ -8,7 +8,7 @@ from homing import codec, limits
 from homing.engines.engine import EngineName
 from homing.handle import Job
 from homing.inspection import Inspection
-from homing.job import NewJob
+from homing.limits import Durability
 from homing.options import Options
 from homing.steps import Steps
 
@@ -38,14 +38,17 @@ class Queue(Inspection):
         at: datetime | None = None,
         priority: int = 0,
         id: str | None = None,
+        durability: Durability | None = None,
     ) -> Job[Any]:
         """Put a message in: any value that JSON can carry.
 
         `delay` is seconds, `at` needs a tzinfo, priority is -100 to 100, higher first; a chosen `id` is
-        refused while a job has it and for `id_ttl` after (JobExists).
+        refused while a job has it and for `id_ttl` after (JobExists). With `durability` "replicated" or
+        "fsynced" it returns only when replicas, or the disk, have it: see `task.options`.
         """
-        job = self._new(payload, delay=delay, at=at, priority=priority, id=id)
-        self.sender.link.do(self.sender.store_one(job))
+        options = self._options(delay, at, priority, id, durability)
+        job = options.new_job("", self._encoded(payload))
+        self.sender.link.do(self.sender.store_one(job, options.durability))
         return Job(self.sender, job.id)
 
     async def aput(
@@ -56,10 +59,12 @@ class Queue(Inspection):
         at: datetime | None = None,
         priority: int = 0,
         id: str | None = None,
+        durability: Durability | None = None,
     ) -> Job[Any]:
         """As `put`; concurrent calls share a round trip."""
-        job = self._new(payload, delay=delay, at=at, priority=priority, id=id)
-        await self.sender.astore_one(job)
+        options = self._options(delay, at, priority, id, durability)
+        job = options.new_job("", self._encoded(payload))
+        await self.sender.astore_one(job, options.durability)
         return Job(self.sender, job.id)
 
     def put_many(
@@ -69,9 +74,12 @@ class Queue(Inspection):
         delay: "float | timedelta | None" = None,
         at: datetime | None = None,
         priority: int = 0,
+        durability: Durability | None = None,
     ) -> list[Job[Any]]:
         """Put many messages in, in few round trips. After an error its note says how many were stored."""
-        return self.sender.link.do(self._put_many(payloads, delay=delay, at=at, priority=priority))
+        return self.sender.link.do(
+            self._put_many(payloads, self._options(delay, at, priority, None, durability))
+        )
 
     async def aput_many(
         self,
@@ -80,33 +88,28 @@ class Queue(Inspection):
         delay: "float | timedelta | None" = None,
         at: datetime | None = None,
         priority: int = 0,
+        durability: Durability | None = None,
     ) -> list[Job[Any]]:
-        return await self.sender.link.ado(self._put_many(payloads, delay=delay, at=at, priority=priority))
+        return await self.sender.link.ado(
+            self._put_many(payloads, self._options(delay, at, priority, None, durability))
+        )
 
-    def _new(
+    def _options(
         self,
-        payload: Any,
-        *,
         delay: "float | timedelta | None",
         at: datetime | None,
         priority: int,
-        id: str | None = None,
-    ) -> NewJob:
-        options = Options.of(queue=self.name, priority=priority, delay=delay, at=at, id=id)
-        return options.new_job("", self._encoded(payload))
+        id: str | None,
+        durability: Durability | None,
+    ) -> Options:
+        return Options.of(
+            queue=self.name, priority=priority, delay=delay, at=at, id=id, durability=durability
+        )
 
-    def _put_many(
-        self,
-        payloads: Iterable[Any],
-        *,
-        delay: "float | timedelta | None",
-        at: datetime | None,
-        priority: int,
-    ) -> Steps[list[Job[Any]]]:
+    def _put_many(self, payloads: Iterable[Any], options: Options) -> Steps[list[Job[Any]]]:
         limits.many(payloads, "payloads", "messages")
-        options = Options.of(queue=self.name, priority=priority, delay=delay, at=at, id=None)
         jobs = [options.new_job("", self._encoded(payload)) for payload in payloads]
-        yield from self.sender.store_all(jobs)
+        yield from self.sender.store_all((job, options.durability) for job in jobs)
         return [Job(self.sender, job.id) for job in jobs]
 
     def _encoded(self, payload: Any) -> bytes:

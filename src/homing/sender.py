@@ -1,14 +1,20 @@
 """The sending end of one queue: opens it once, carries jobs over in batches, never twice."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
+from homing import limits
 from homing.command import Command
+from homing.durability import Proof, Proven
 from homing.engines import make
 from homing.engines.engine import BATCH_MAX, Engine, EngineName
-from homing.errors import JobExists, QueueError, QueueFull, SettingsError
+from homing.errors import EnqueueUncertain, JobExists, NotDurable, QueueError, QueueFull, SettingsError
 from homing.job import Enqueued, NewJob
 from homing.keys import queues_key
+from homing.limits import Durability
 from homing.link import Link
 from homing.steps import Steps, run, run_all
 
@@ -43,6 +49,15 @@ def batches(jobs: Iterable[NewJob]) -> Iterator[list[NewJob]]:
         yield batch
 
 
+def levelled(
+    jobs: Iterable[tuple[NewJob, Durability | None]],
+) -> Iterator[tuple[Durability | None, list[NewJob]]]:
+    """As `batches`, each of one durability."""
+    for level, group in groupby(jobs, itemgetter(1)):
+        for batch in batches(job for job, _ in group):
+            yield level, batch
+
+
 class Sender:
     """What tasks and the queue itself use to reach one queue; `wanted` None takes what the queue has."""
 
@@ -51,6 +66,8 @@ class Sender:
         self.keys = link.keys(name)
         self.name = self.keys.queue
         self.wanted = wanted
+        #: How sure the queue's enqueues and outcomes must be in this program; None: what the app says.
+        self.durability: Durability | None = None
 
     def want(self, engine: EngineName | None) -> None:
         """Fix the engine; SettingsError when it was fixed to the other one before."""
@@ -62,6 +79,26 @@ class Sender:
             )
         self.wanted = engine
         self.link.engines.pop(self.name, None)
+
+    def insist(self, durability: Durability | None) -> None:
+        """Fix the durability; SettingsError when it was fixed to another one before."""
+        if durability is None or limits.durability(durability) == self.durability:
+            return
+        if self.durability is not None:
+            raise SettingsError(
+                f"queue {self.name!r} is declared with durability {self.durability!r} and with "
+                f"{durability!r}: choose one"
+            )
+        self.durability = durability
+
+    def level(self, durability: Durability | None = None) -> Durability:
+        """The durability of a call, else the queue's, else the app's."""
+        return durability or self.durability or self.link.settings.durability
+
+    def proof(self, durability: Durability | None = None) -> Proof | None:
+        """What is to be shown of that level, None when nothing is."""
+        settings = self.link.settings
+        return Proof.of(self.level(durability), settings.durability_replicas, settings.deadline)
 
     def opened(self) -> Steps[Engine]:
         """The queue's engine, the queue being made its own; asked once per process.
@@ -91,37 +128,83 @@ class Sender:
         key = queues_key(self.link.settings.prefix)
         return Command(("SADD",), (key,), (self.name,), int, self.name)
 
-    def store(self, jobs: Sequence[NewJob]) -> Steps[list[Enqueued]]:
-        """One call of at most BATCH_MAX jobs; sent again after a lost reply it adds nothing."""
+    def store(
+        self, jobs: Sequence[NewJob], durability: Durability | None = None
+    ) -> Steps[Proven[list[Enqueued]]]:
+        """One call of at most BATCH_MAX jobs; sent again after a lost reply it adds nothing.
+
+        Raises NotDurable, and nothing is stored, when the server cannot keep them as safe as that.
+        """
         engine = yield from self.opened()
+        proof = self.proof(durability)
+        if proof is not None and (self.name, proof.level) not in self.link.durable:
+            yield from self._able(proof)
         lane = self.link.lanes.take()
+        command = engine.enqueue(jobs, lane=lane.name, number=lane.number)
         try:
-            answers = yield from run(engine.enqueue(jobs, lane=lane.name, number=lane.number))
+            if proof is None:
+                proven = Proven((yield from run(command)))
+            else:
+                proven = yield from run(proof.with_write(command))
         except QueueError:
             lane.release()  # a definite answer; after any other error the lane's end is unknown
             raise
         lane.release()
-        return answers
+        if proof is not None and proven.lacks:
+            # Look first the next time: what is not possible any more had better store nothing.
+            self.link.durable.discard((self.name, proof.level))
+        return proven
 
-    def store_one(self, job: NewJob) -> Steps[None]:
-        [answer] = yield from self.store([job])
-        if answer is Enqueued.EXISTS:
+    def _able(self, proof: Proof) -> Steps[None]:
+        """Raise NotDurable when the server could not keep a job as safe as that."""
+        look = Command(("EXISTS",), (self.keys.meta,), (), int, self.name)
+        if lacks := (yield from run(proof.beforehand(look))).lacks:
+            raise NotDurable(
+                f"the server cannot keep a job of queue {self.name!r} {proof.level}, and nothing was stored: "
+                f"{lacks}"
+            )
+        self.link.durable.add((self.name, proof.level))
+
+    def uncertain(self, ids: Sequence[str], proven: Proven[Any]) -> EnqueueUncertain:
+        """What says that these jobs are stored, and what is not known of them."""
+        named = (
+            f"job {self.name}/{ids[0]} is"
+            if len(ids) == 1
+            else f"{len(ids):,} jobs of queue {self.name!r} are"
+        )
+        return EnqueueUncertain(
+            f"{named} stored on the primary, where alone they may be lost: {proven.lacks}. With ids of your own it is "
+            "safe to enqueue again, until it returns or raises JobExists",
+            self.name,
+            ids,
+            proven.replicas,
+        )
+
+    def store_one(self, job: NewJob, durability: Durability | None = None) -> Steps[None]:
+        proven = yield from self.store([job], durability)
+        if proven.lacks:
+            raise self.uncertain([job.id], proven)
+        if proven.answer[0] is Enqueued.EXISTS:
             raise self.exists([job.id])
 
-    def store_all(self, jobs: Iterable[NewJob]) -> Steps[None]:
-        """Any number of jobs, in as many calls as needed.
+    def store_all(self, jobs: Iterable[tuple[NewJob, Durability | None]]) -> Steps[None]:
+        """Any number of jobs with their durability, in order, in as many calls as needed.
 
         JobExists comes after all others were stored; any other error says how many were.
         """
         taken: list[str] = []
         stored = 0
-        for batch in batches(jobs):
+        for level, batch in levelled(jobs):
             try:
-                answers = yield from self.store(batch)
+                proven = yield from self.store(batch, level)
+                if proven.lacks:
+                    raise self.uncertain([job.id for job in batch], proven)
             except Exception as error:
                 error.add_note(f"{stored:,} jobs of this call were stored in queue {self.name!r} before it")
                 raise
-            exist = [job.id for job, answer in zip(batch, answers, strict=True) if answer is Enqueued.EXISTS]
+            exist = [
+                job.id for job, answer in zip(batch, proven.answer, strict=True) if answer is Enqueued.EXISTS
+            ]
             stored += len(batch) - len(exist)
             taken += exist
         if taken:
@@ -135,26 +218,35 @@ class Sender:
             "nothing was stored for it; take another id, or leave it as it is"
         )
 
-    async def astore_one(self, job: NewJob) -> None:
-        """One job; calls of the same tick of the loop share a round trip."""
-        if await self._coalescer().add(job) is Enqueued.EXISTS:
+    async def astore_one(self, job: NewJob, durability: Durability | None = None) -> None:
+        """One job; calls of the same tick of the loop and the same durability share a round trip."""
+        if await self._coalescer(self.level(durability)).add(job) is Enqueued.EXISTS:
             raise self.exists([job.id])
 
-    def _coalescer(self) -> "Coalescer[NewJob, Enqueued]":
+    def _coalescer(self, durability: Durability) -> "Coalescer[NewJob, Enqueued]":
         from homing.coalescer import Coalescer
 
-        return self.link.shared_in_loop(f"enqueue/{self.name}", lambda: Coalescer(self._astore, batches))
+        return self.link.shared_in_loop(
+            f"enqueue/{self.name}/{durability}", lambda: Coalescer(partial(self._astore, durability), batches)
+        )
 
-    async def _astore(self, jobs: list[NewJob]) -> list[Enqueued | Exception]:
+    async def _astore(self, durability: Durability, jobs: list[NewJob]) -> list[Enqueued | Exception]:
         try:
-            return [*(await self.link.ado(self.store(jobs)))]
+            return await self._stored(jobs, durability)
         except QueueFull as error:
             free = [job for job in jobs if not job.own_id]
             if not free or len(free) == len(jobs):
                 raise
             # The bound on ids callers chose refuses the whole call; it must not fail the others.
-            stored = iter(await self.link.ado(self.store(free)))
+            stored = iter(await self._stored(free, durability))
             return [error if job.own_id else next(stored) for job in jobs]
+
+    async def _stored(self, jobs: list[NewJob], durability: Durability) -> list[Enqueued | Exception]:
+        """One answer for each job; each caller hears of its own job alone."""
+        proven = await self.link.ado(self.store(jobs, durability))
+        if proven.lacks:
+            return [self.uncertain([job.id], proven) for job in jobs]
+        return [*proven.answer]
 
 
 def _text(value: bytes | str | None) -> str:

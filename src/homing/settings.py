@@ -9,7 +9,7 @@ from typing import Annotated, Any, cast
 
 from homing.errors import SettingsError, WrongKind
 from homing.keys import check_prefix
-from homing.limits import seconds, whole
+from homing.limits import DURABILITIES, Durability, durability, seconds, whole
 
 #: A lease has to outlast a few missed ticks.
 LEASE_MIN_S = 5.0
@@ -21,7 +21,7 @@ _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@|(?<=[?&]password=)[^&\s]*")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a setting may be: `unit` is text, path, seconds, or what a whole number counts."""
+    """What a setting may be: `unit` is text, path, seconds, level, flag, or what a whole number counts."""
 
     unit: str
     help: str
@@ -47,6 +47,13 @@ class Settings:
     payload_max: Annotated[
         int, Rule("bytes", "the largest payload of one job, as JSON", minimum=64, maximum=PAYLOAD_LIMIT_BYTES)
     ] = 1 << 20
+    durability: Annotated[
+        Durability,
+        Rule("level", f"how sure an enqueue or outcome must be before it counts: {', '.join(DURABILITIES)}"),
+    ] = "memory"
+    durability_replicas: Annotated[
+        int, Rule("replicas", "how many must confirm what is `replicated`", minimum=1, maximum=100)
+    ] = 1
 
     lease: Annotated[
         float, Rule("seconds", "how long a silent worker keeps its jobs", minimum=LEASE_MIN_S)
@@ -170,6 +177,8 @@ def _checked(one: Field[Any], value: object, name: str) -> object:
         if not isinstance(value, str) or not value.strip():
             raise WrongKind(f"{name} must be a text that is not empty, not {masked(repr(value)):.200}")
         return check_prefix(value) if one.name == "prefix" else value.strip()
+    if rule.unit == "level":
+        return durability(value, name)
     if rule.unit == "seconds":
         number = seconds(value, name)
         if number < rule.minimum:
@@ -189,7 +198,7 @@ def _in_environment(name: str) -> tuple[object, str] | None:
 
 def _parsed(name: str, text: str, variable: str) -> object:
     kind = next(_rule(one).unit for one in _public() if one.name == name)
-    if kind in ("text", "path"):
+    if kind in ("text", "path", "level"):
         return text
     try:
         return float(text) if kind == "seconds" else int(text)

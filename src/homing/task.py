@@ -76,7 +76,8 @@ class Task(Generic[P, R]):
         """Hand the call over to a worker. Once this returned, the job runs to an end.
 
         Raises TypeError naming the parameter, EncodeError with the path to a value JSON cannot carry,
-        PayloadTooLarge, QueueFull or a ServerError; then nothing was stored.
+        PayloadTooLarge, QueueFull or a ServerError; then nothing was stored. Where durability is asked
+        for, EnqueueUncertain says that it was stored, and what was not shown.
         """
         return self._plain.enqueue(*args, **kwargs)
 
@@ -98,11 +99,14 @@ class Task(Generic[P, R]):
         timeout: "float | timedelta | None" = None,
         retry: "Retrying" = None,
         queue: str | None = None,
+        durability: limits.Durability | None = None,
     ) -> "Bound[P, R]":
         """The task with other options for one job: `task.options(delay=60).enqueue(...)`.
 
         `delay` is seconds; `at` needs a tzinfo, and is now when it is past; `id` is refused while a job
-        has it and for `id_ttl` after (JobExists).
+        has it and for `id_ttl` after (JobExists). With `durability` "replicated" or "fsynced" it returns
+        only when replicas, or the disk, have the job; else it raises NotDurable, and nothing was stored,
+        or EnqueueUncertain. Without it the queue's or the app's counts.
         """
         chosen = Options.of(
             queue=self.queue if queue is None else queue,
@@ -112,6 +116,7 @@ class Task(Generic[P, R]):
             id=id,
             timeout=timeout,
             retry=retry,
+            durability=durability,
         )
         return Bound(self, chosen)
 
@@ -137,9 +142,9 @@ class Task(Generic[P, R]):
     def _store_many(self, calls: "Iterable[Call[R]]") -> Steps[list[Job[R]]]:
         limits.many(calls, "calls", "task.call(...)")
         every = [(call, call.new_job()) for call in map(_checked_call, calls)]
-        by_queue: dict[str, list[NewJob]] = {}
+        by_queue: dict[str, list[tuple[NewJob, limits.Durability | None]]] = {}
         for call, job in every:
-            by_queue.setdefault(call.queue, []).append(job)
+            by_queue.setdefault(call.queue, []).append((job, call.options.durability))
         for queue, jobs in by_queue.items():
             yield from self._senders(queue).store_all(jobs)
         return [call.handle(job) for call, job in every]
@@ -179,13 +184,13 @@ class Bound(Generic[P, R]):
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         call = self.call(*args, **kwargs)
         job, sender = call.new_job(), self._task.sender(call.queue)
-        sender.link.do(sender.store_one(job))
+        sender.link.do(sender.store_one(job, call.options.durability))
         return call.handle(job)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         call = self.call(*args, **kwargs)
         job = call.new_job()
-        await self._task.sender(call.queue).astore_one(job)
+        await self._task.sender(call.queue).astore_one(job, call.options.durability)
         return call.handle(job)
 
 

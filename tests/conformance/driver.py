@@ -350,6 +350,10 @@ class Queue:
         assert len(tokens) <= 1, "the bell has more than one token"
         return bool(tokens)
 
+    def writes(self) -> int:
+        """How many writes the server counted so far, also those that changed nothing."""
+        return int(self.raw.info("persistence")["rdb_changes_since_last_save"])
+
     def dump(self) -> dict[str, Any]:
         """All keys and what is in them, as the server tells it."""
         return {name: self._content(f"{self.keys.base}:{name}") for name in self.names()}

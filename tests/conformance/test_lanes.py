@@ -16,6 +16,13 @@ def test_the_same_call_again_adds_nothing(queue: Queue) -> None:
     assert queue.whole() == Whole(waiting=["a", "b"])
 
 
+def test_a_repeated_call_writes_something_for_a_wait_behind_it_to_be_about(queue: Queue) -> None:
+    queue.enqueue(A, lane="lane", number=7)
+    before = queue.writes()
+    queue.enqueue(A, lane="lane", number=7)
+    assert queue.writes() > before
+
+
 def test_a_late_copy_adds_nothing_when_its_jobs_have_ended(queue: Queue) -> None:
     queue.enqueue(A, lane="lane", number=1)
     worker = queue.register()

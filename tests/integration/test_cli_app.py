@@ -82,6 +82,14 @@ def test_enqueue_refuses_bad_arguments_and_stores_nothing(
     assert app.queue("emails").counts() == before
 
 
+def test_enqueue_may_ask_for_durability(shell: Shell, app: App) -> None:
+    arguments = ("enqueue", "tidy", "--app", "tasks:app", "--durability")
+    said = shell.homing(*arguments, "fsynced")
+    assert (said.code, "CONFIG SET appendonly yes, CONFIG SET appendfsync always" in said.err) == (69, True)
+    assert shell.homing(*arguments, "memory").code == 0
+    assert shell.homing(*arguments, "paper").code == 2
+
+
 def test_enqueue_says_when_an_id_is_taken(shell: Shell) -> None:
     arguments = ("enqueue", "tidy", "--app", "tasks:app", "--id", new_id())
     assert shell.homing(*arguments).code == 0

@@ -56,6 +56,12 @@ def calling_a_task_runs_it_here() -> None:
     _ = greet("bob", volume=3)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
 
 
+def durability_is_one_of_three_words() -> None:
+    add.options(durability="replicated").enqueue(1)
+    app.queue("sure", durability="fsynced").put({"a": 1}, durability="memory")
+    add.options(durability="disk")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
+
 def enqueueing_takes_the_tasks_own_arguments() -> None:
     assert_type(add.enqueue(1), Job[int])
     assert_type(send_email.enqueue("a@b.c", subject="hi", body="…"), Job[str])

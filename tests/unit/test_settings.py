@@ -105,6 +105,8 @@ def test_times_may_be_timedeltas() -> None:
         ({"url": 5}, "url must be a text that is not empty, not 5"),
         ({"url": " "}, "url must be a text that is not empty"),
         ({"folder": 5}, "folder must be the path of a folder, not 5"),
+        ({"durability": "disk"}, "durability must be one of memory, replicated, fsynced, not 'disk'"),
+        ({"durability_replicas": 0}, "durability_replicas must be 1 to 100, not 0"),
         ({"folder": ""}, "folder must be the path of a folder"),
         ({"leese": 10}, "'leese' is not a setting (settings): did you mean lease?"),
         ({"zzz": 10}, "'zzz' is not a setting (settings): there are: url, folder, "),

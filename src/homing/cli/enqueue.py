@@ -9,9 +9,11 @@ import click
 
 from homing.cli.app import app_option, load
 from homing.cli.output import print_json
+from homing.limits import DURABILITIES
 
 if TYPE_CHECKING:
     from homing.app import App
+    from homing.limits import Durability
     from homing.task import Task
 
 
@@ -22,6 +24,11 @@ if TYPE_CHECKING:
 @click.option("--delay", type=float, help="Seconds until it may start.")
 @click.option("--priority", type=int, help="-100 to 100; higher starts first (default: 0).")
 @click.option("--id", "job_id", help="An id of your own; refused while it is taken.")
+@click.option(
+    "--durability",
+    type=click.Choice(DURABILITIES),
+    help="How sure it must be before this counts as done (default: the queue's, or the app's).",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def command(
     task: str,
@@ -30,6 +37,7 @@ def command(
     delay: float | None,
     priority: int | None,
     job_id: str | None,
+    durability: "Durability | None",
     as_json: bool,
 ) -> None:
     """Enqueue one job of a task.
@@ -42,7 +50,8 @@ def command(
     args, kwargs = parse(arguments)
     found = _find(load(app), task)
     try:
-        job = found.options(delay=delay, priority=priority, id=job_id).enqueue(*args, **kwargs)
+        bound = found.options(delay=delay, priority=priority, id=job_id, durability=durability)
+        job = bound.enqueue(*args, **kwargs)
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     if as_json:

@@ -7,14 +7,18 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import redis
 
+from homing.client import Client
+from homing.durability import Proof, Proven
 from homing.errors import ServerError, ServerUnreachable
 from homing.routes import slot_of
+from homing.target import Target
 from tests.integration.client.conftest import Connect
 from tests.integration.client.scripts import count, echo, tell
 from tests.integration.waiting import wait_for
@@ -117,6 +121,31 @@ def test_all_primaries_are_scanned(connect: Connect, two: tuple[Server, Server])
     _give(slot_of(key), second, first)
 
 
+def test_the_replicas_of_a_keys_own_node_are_asked(two: tuple[Server, Server]) -> None:
+    first, second = two
+    key, other = "homing:{sure}:x", "homing:{unsure}:x"
+    proof = Proof("replicated", 1, 2_000)
+    with running("valkey-cluster", repl_diskless_sync_delay="0") as replica:
+        tell(replica, "CLUSTER", "RESET", "HARD")
+        tell(second, "CONFIG", "SET", "repl-diskless-sync-delay", "0")
+        bus = str(replica.redis().config_get("cluster-port")["cluster-port"])
+        tell(second, "CLUSTER", "MEET", "127.0.0.1", str(replica.address["port"]), bus)
+        wait_for(lambda: _id(second) in _nodes(replica) and _id(replica) in _nodes(second), 20)
+        wait_for(lambda: tell(replica, "CLUSTER", "REPLICATE", _id(second)) == b"OK", 20)
+        wait_for(lambda: b"connected" in tell(replica, "ROLE"), 20)
+        _give(slot_of(key), first, second)
+        try:
+            with Client(Target.parse(first.url)) as client:
+                assert client.run(proof.with_write(count(key))) == Proven(1, replicas=1)
+                assert client.run(replace(proof, wait_ms=50).with_write(count(other))).replicas == 0
+        finally:
+            tell(second, "DEL", key)
+            _give(slot_of(key), second, first)
+            tell(first, "DEL", other)
+            tell(second, "CLUSTER", "FORGET", _id(replica))
+            tell(first, "CLUSTER", "FORGET", _id(replica))
+
+
 def test_a_plain_url_of_a_cluster_is_told_to_be_one(connect: Connect, two: tuple[Server, Server]) -> None:
     port = two[1].address["port"]
     with pytest.raises(ServerError, match=rf"connect with redis\+cluster://127.0.0.1:{port}"):
@@ -161,7 +190,8 @@ def test_when_the_primary_dies_the_one_the_sentinel_names_is_used(connect: Conne
         client = connect(url, deadline=30)
         tell(replica, "REPLICAOF", "127.0.0.1", one)
         wait_for(lambda: b"connected" in tell(replica, "ROLE"), 20)
-        assert client.run(count("homing:{t}:failover")) == 1
+        counted = Proof("replicated", 1, 2_000).with_write(count("homing:{t}:failover"))
+        assert client.run(counted) == Proven(1, replicas=1)
         with redis.Redis(port=port, password="sp") as watcher:
             wait_for(lambda: len(watcher.sentinel_slaves("svc")) == 1, 20)
         primary.stop()

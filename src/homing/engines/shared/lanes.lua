@@ -8,6 +8,12 @@ local function lane_last(lanes, lanes_old, lane)
   return tonumber(number), answer
 end
 
+-- Also for a repeated call: WAIT tells of the last write of a connection, and one that wrote nothing has
+-- none. A call sent again after a lost reply comes on a new connection, and must be asked for like the first.
+local function keep_lane(lanes, lane, number, answer)
+  redis.call('HSET', lanes, lane, answer == '' and number or number .. ' ' .. answer)
+end
+
 -- Lanes live in two generations; the older one is forgotten after 15 to 30 minutes.
 local function rotate_lanes(meta, lanes, lanes_old, since, now)
   local age = since and now - tonumber(since)

@@ -21,7 +21,10 @@ local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'lanes
 local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local last, answer = lane_last(KEYS[3], KEYS[4], ARGV[2])
-if last and last >= tonumber(ARGV[3]) then return answer end
+if last and last >= tonumber(ARGV[3]) then
+  keep_lane(KEYS[3], ARGV[2], last, answer)
+  return answer
+end
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = earliest_due(KEYS[5])
@@ -79,7 +82,7 @@ if not kept[1] then redis.call('HSET', meta, 'engine', ENGINE, 'version', DATA_V
 add_priorities(meta, kept[3], used)
 rotate_lanes(meta, KEYS[3], KEYS[4], kept[4], now)
 answer = table.concat(taken, ',')
-redis.call('HSET', KEYS[3], ARGV[2], answer == '' and ARGV[3] or ARGV[3] .. ' ' .. answer)
+keep_lane(KEYS[3], ARGV[2], ARGV[3], answer)
 add_stats(base, now, { enqueued = stored })
 if next(waiting) or earlier then ring(KEYS[8]) end
 return answer

@@ -31,7 +31,11 @@ if refused then return refused end
 -- A copy whose answer was lost, or that comes late: its jobs may be in this worker's hands again.
 if ARGV[4] ~= '0' then
   local last = redis.call('HGET', KEYS[7], 'settled')
-  if last and tonumber(ARGV[4]) <= tonumber(last) then return { 0, {}, 1 } end
+  if last and tonumber(ARGV[4]) <= tonumber(last) then
+    -- WAIT tells of the last write of a connection, and a call sent again comes on a new one.
+    redis.call('HSET', KEYS[7], 'settled', last)
+    return { 0, {}, 1 }
+  end
 end
 
 local lean, at = ARGV[3] == '1', 10
