@@ -5,9 +5,11 @@ import logging
 import os
 import random
 import socket
+import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from itertools import count
 from typing import TYPE_CHECKING
 
 from homing import codec, events, limits, retries
@@ -102,6 +104,8 @@ class Consuming:
         self._due_s: float | None = None
         self._busy_s = time.monotonic()  # when there was last something to do
         self._failures = 0
+        self._numbers = count(1)  # of the settles
+        self._telling = threading.Lock()  # held while a numbered one is on its way
 
     def next(self) -> Steps[Message | None]:
         """The next message; None when there is an end to it. Raises JobNotSettled about the one before."""
@@ -131,13 +135,25 @@ class Consuming:
 
         Raises LeaseLost when the job is not this consumer's any more.
         """
+        # Numbered, a copy of this call that comes late does nothing to a new run of the job here. Of calls
+        # that overtake each other, from several threads, only one may be.
+        numbered = self._telling.acquire(blocking=False)
+        try:
+            yield from self._tell(message, decision, next(self._numbers) if numbered else 0)
+        finally:
+            if numbered:
+                self._telling.release()
+
+    def _tell(self, message: Message, decision: Decision, number: int) -> Steps[None]:
         settlement = message.settlement(decision)
         lease = message.lease
         lean = False
         failures = 0
         while not lease.lost:
             try:
-                settled = yield from run(lease.engine.settle(lease.worker, [settlement], lean=lean))
+                settled = yield from run(
+                    lease.engine.settle(lease.worker, [settlement], number=number, lean=lean)
+                )
             except LeaseLost:
                 lease.lose()
             except QueueFull:
@@ -151,7 +167,7 @@ class Consuming:
                 failures += 1
                 yield from sleep(pause_s(failures))
             else:
-                if settled.refused:
+                if settled.refused or settled.repeated:
                     # A member's job leaves its hands by its own word alone: an earlier copy of this
                     # call, whose reply was lost, has done it.
                     events.emit("settle-repeated", queue=self.queue, job=message.id)
