@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check mutants model format chaos chaos-short
+.PHONY: help demo test check mutants model interleave format chaos chaos-short
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -44,6 +44,11 @@ mutants: $(VENV)/.dev ## Disable each write of each script in turn: some test mu
 STEPS ?= 500000
 model: $(VENV)/.dev ## Walk model and engines through STEPS random steps of SEED: no answer may differ
 	$(BIN)/python -m tests.model --steps $(STEPS) --seed $(or $(SEED),1)
+
+N ?= 50000
+ENGINE ?= streams
+interleave: $(VENV)/.dev ## Play N schedules of real workers, from SEED on, on one ENGINE: no promise may be broken
+	$(BIN)/python -m tests.interleave --schedules $(N) --seed $(or $(SEED),1) --engine $(ENGINE)
 
 chaos-short: $(VENV)/.dev ## Attack real workers and servers for up to two minutes; the last line is the verdict
 	$(BIN)/python -m chaos short $(if $(SEED),--seed $(SEED))
