@@ -202,8 +202,8 @@ class App:
     ) -> "InsideWorker":
         """A worker inside this program: `async with app.worker(): ...`.
 
-        It runs the tasks of `queues`, by default of all that are declared: `concurrency` async jobs,
-        `threads` sync ones and `isolates` processes at once. With `burst` it ends when nothing is left.
+        It works on `queues`, by default on those of all tasks: `concurrency` async jobs, `threads` sync
+        ones and `isolates` processes at once. With `burst` it ends when nothing is left.
         """
         from homing.worker.inside import InsideWorker
 

@@ -10,7 +10,11 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.command("worker")
 @click.argument("app", required=False, metavar="[MODULE:ATTR]")
 @click.option(
-    "--queue", "-q", "queues", multiple=True, help="Only this queue; may be repeated (default: all)."
+    "--queue",
+    "-q",
+    "queues",
+    multiple=True,
+    help="Work on this queue; may be repeated (default: those of the tasks).",
 )
 @click.option("--processes", "-p", type=int, help="Worker processes (default: 1).")
 @click.option("--concurrency", "-c", type=int, help="Async jobs at once in a process (default: 100).")

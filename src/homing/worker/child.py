@@ -18,6 +18,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from homing import events
 from homing.errors import AppNotFound, HomingError, ServerError, SettingsError
 from homing.worker import kin
 from homing.worker.orders import (
@@ -155,10 +156,14 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 async def _work(app: "App", start: Start, channel: Channel, page: Page) -> int:
     from homing.worker.runner import Runner
+    from homing.worker.sizes import queues_of
 
-    queues = start.queues if start.queues is not None else list(app.queues)
+    having = queues_of(app.tasks)
+    queues = having if start.queues is None else start.queues
     if not queues:
-        raise SettingsError(f"{start.app} declares no queue: declare a task, or give --queues")
+        raise SettingsError(f"{start.app} has no task: declare one with @app.task, or give --queue")
+    if strange := [queue for queue in queues if queue not in having]:
+        events.emit("queues_without_a_task", level=logging.WARNING, queues=strange, tasks_are_in=having)
     runner = Runner(
         app,
         queues=queues,

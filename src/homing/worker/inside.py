@@ -12,12 +12,13 @@ from homing.delivery.ticker import Ticker
 from homing.errors import SettingsError, WrongKind
 from homing.keys import check_queue
 from homing.worker.runner import Ending, Program, Runner
+from homing.worker.sizes import queues_of
 
 
 class InsideWorker:
     """Works in the running event loop; a thread with a connection of its own keeps its leases.
 
-    `queues`: all that the app declares, without it. `concurrency` counts async jobs, `threads` sync
+    `queues`: those of the app's tasks, without it. `concurrency` counts async jobs, `threads` sync
     ones, `isolates` processes of isolated tasks. With `burst` it ends when nothing is left. Leaving
     the `async with` drains it: what runs may end within `grace` seconds, then it is handed back.
     A handler that holds the GIL for longer than the lease loses it: such tasks belong in a process
@@ -129,7 +130,7 @@ def _queues(app: Program, queues: Sequence[str] | str | None) -> list[str]:
         queues = [queues]
     if queues is not None:
         limits.many(queues, "queues", "queue names")
-    chosen = list(dict.fromkeys(map(check_queue, app.queues if queues is None else queues)))
+    chosen = list(dict.fromkeys(map(check_queue, queues_of(app.tasks) if queues is None else queues)))
     if not chosen:
         raise SettingsError("there is no queue to work on: declare a task, or name queues=[...]")
     return chosen

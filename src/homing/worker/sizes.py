@@ -36,6 +36,15 @@ def slots(
     }
 
 
+def queues_of(tasks: Mapping[str, Placed]) -> list[str]:
+    """The queues of these tasks: what a worker works on that is not told any.
+
+    A queue that is declared and has no task is left to its consumers, whose messages a worker
+    could only pass on and bury.
+    """
+    return list(dict.fromkeys(task.queue for task in tasks.values()))
+
+
 def kinds(tasks: Mapping[str, Placed], queues: Sequence[str]) -> dict[str, set[Kind]]:
     """The kinds of slots each queue needs, as declared; all there are for a queue that no task names."""
     every: set[Kind] = {task.kind for task in tasks.values()} or {"async"}

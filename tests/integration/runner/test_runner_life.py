@@ -232,6 +232,20 @@ async def test_a_burst_waits_for_what_is_scheduled_and_for_what_others_run(app: 
     assert 0.4 <= time.monotonic() - began < 3
 
 
+async def test_a_queue_without_a_task_is_left_to_its_consumers(app: App, engine: EngineName) -> None:
+    """A worker could only pass its messages on, and bury them after `unknown_task_for`."""
+    outbox = app.queue("outbox", engine=engine)
+
+    @app.task(queue="q", engine=engine)
+    async def quick() -> None: ...
+
+    outbox.put("a letter")
+    quick.enqueue()
+    worker = app.worker(burst=True)
+    assert await asyncio.wait_for(worker.run(), 10) is Ending.DONE
+    assert (worker.counts["claimed"], outbox.counts().waiting) == (1, 1)
+
+
 async def test_a_worker_of_the_wrong_engine_says_so_at_its_start(app: App, url: str, prefix: str) -> None:
     app.queue("q", engine="lists").put(1)
     other = App(url, prefix=prefix)

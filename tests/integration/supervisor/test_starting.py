@@ -35,6 +35,21 @@ def test_a_module_alone_means_its_only_app(site: Site) -> None:
     assert site.state(job) == "completed"
 
 
+def test_a_queue_without_a_task_is_left_to_its_consumers_unless_it_is_named(site: Site) -> None:
+    (site.folder / "mixed.py").write_text(
+        (site.folder / "tasks.py").read_text() + "\noutbox = app.queue('outbox')\n"
+    )
+    outbox = site.app.queue("outbox")
+    outbox.put("a letter")
+    job = site.put("sleep", 1, 0.0)
+    assert site.worker(app="mixed:app", burst=True).code() == 0
+    assert (site.state(job), outbox.counts().waiting) == ("completed", 1)
+    outbox.purge()
+    worker = site.worker(app="mixed:app", queues=["outbox"], burst=True)
+    assert worker.code() == 0
+    assert "queues_without_a_task queues=['outbox'] tasks_are_in=['work']" in worker.said()
+
+
 def test_an_app_whose_module_raises_shows_its_traceback_once(site: Site) -> None:
     (site.folder / "broken.py").write_text("import does_not_exist\n")
     worker = site.worker(app="broken:app", processes=4)
