@@ -14,6 +14,7 @@ import socket
 import sys
 import threading
 from contextvars import copy_context
+from types import ModuleType
 from typing import Any
 
 from homing.current import CURRENT, CurrentJob, Tenure
@@ -61,19 +62,35 @@ def find(order: Order) -> Any:
     sys.path[:] = order.path + [each for each in sys.path if each not in order.path]
     if order.main:
         if MAIN not in sys.modules:
-            sys.modules[MAIN] = module = type(sys)(MAIN)
-            module.__dict__.update(runpy.run_path(order.main, run_name=MAIN))
-        found: Any = sys.modules[MAIN]
+            sys.modules[MAIN] = made = type(sys)(MAIN)
+            made.__dict__.update(runpy.run_path(order.main, run_name=MAIN))
+        module = sys.modules[MAIN]
     else:
-        found = importlib.import_module(order.module)
+        module = importlib.import_module(order.module)
+    found: Any = module
     for name in order.qualname.split("."):
         found = getattr(found, name, None)
-    if not hasattr(found, "signature"):
+    task = found if hasattr(found, "signature") else _made_without_at(module, order.qualname)
+    if task is None:
         raise UnknownTask(
             f"{order.module}.{order.qualname} is no task after importing its module: an isolated task "
             "must be defined at the top of a module that can be imported"
         )
-    return found
+    return task
+
+
+def _made_without_at(module: ModuleType, qualname: str) -> Any:
+    """The task made of this function by a plain call, `app.task(isolation="process")(function)`."""
+    for value in list(vars(module).values()):
+        tasks = getattr(value, "tasks", None)  # of an App
+        for task in tasks.values() if isinstance(tasks, dict) else ():
+            function = getattr(task, "function", None)
+            if (getattr(function, "__module__", ""), getattr(function, "__qualname__", "")) == (
+                module.__name__,
+                qualname,
+            ):
+                return task
+    return None
 
 
 def _call(order: Order, task: Any) -> object:

@@ -20,6 +20,13 @@ def where() -> list[object]:
     return [os.getpid(), os.getpgid(0), current_job().attempt, current_job().queue]
 
 
+def double(number: int) -> int:
+    return 2 * number
+
+
+app.task(queue="apart", isolation="process")(double)
+
+
 @app.task(queue="apart", isolation="process")
 async def add(a: int, b: int) -> int:
     await asyncio.sleep(0)

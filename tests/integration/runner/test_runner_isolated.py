@@ -54,6 +54,12 @@ async def test_isolated_tasks_run_elsewhere_in_one_process_that_leads_its_group(
     assert gone(pid)
 
 
+async def test_a_function_made_a_task_by_a_plain_call_is_found(tasks: ModuleType) -> None:
+    job = tasks.app.tasks["double"].enqueue(21)
+    await work(tasks.app)
+    assert job.record().result == b"42"
+
+
 async def test_a_process_that_dies_fails_its_job_alone_by_its_policy(tasks: ModuleType) -> None:
     dead, left, raised, good = (
         tasks.dies.enqueue(),
