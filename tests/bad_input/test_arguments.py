@@ -291,13 +291,18 @@ ROWS: list[tuple[str, Call, type[Exception], str]] = [
         TypeError,
         "retry must be None",
     ),
-    ("peek-state", lambda app: app.queue("work").peek("lost"), ValueError, "'lost' is not a valid State"),
+    (
+        "peek-state",
+        lambda app: app.queue("work").peek("lost"),
+        SettingsError,
+        "state must be one of scheduled",
+    ),
     ("peek-limit", lambda app: app.queue("work").peek(limit=0), SettingsError, "limit must be 1 to 1000"),
     (
         "purge-state",
         lambda app: app.queue("work").purge("active"),
-        ValueError,
-        "purge takes waiting, scheduled, dead",
+        SettingsError,
+        "state must be one of waiting, scheduled, dead, not",
     ),
     (
         "result-timeout",
