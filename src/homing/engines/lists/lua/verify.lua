@@ -90,8 +90,11 @@ if state == 'keys' then
   following = check_keys(base, where, limit, problem, check_body, check_active)
 elseif key then
   local from = tonumber(where) or 0
-  local range = (state == 'scheduled' or state == 'dead') and 'ZRANGE' or 'LRANGE'
-  ids = redis.call(range, key, from, from + limit - 1)
+  if state == 'scheduled' or state == 'dead' then
+    ids = redis.call('ZRANGE', key, from, from + limit - 1)
+  else
+    ids = redis.call('LRANGE', key, from, from + limit - 1)
+  end
   local seen = {}
   for _, id in ipairs(ids) do
     if seen[id] then problem('job:' .. id, 'job ' .. id .. ' is twice in ' .. key) end
