@@ -92,7 +92,7 @@ class Site:
         assert queue.verify() == []
         counts = queue.counts()
         assert (counts.waiting, counts.active, counts.scheduled) == (0, 0, 0)
-        return {record.id: record for record in queue.dead()}
+        return {record.id: record for record in queue.dead(10_000)}
 
 
 @contextmanager

@@ -30,7 +30,7 @@ from homing.errors import (
 from homing.ids import new_worker_id
 from homing.job import Claim, Claimed, Decision, HandBack
 from homing.message import Message
-from homing.policy import Raised, corrupted, decide
+from homing.policy import Raised, corrupted, decide, not_signed
 from homing.retries import Policy
 from homing.sender import Sender
 from homing.steps import Steps, run, sleep, wait
@@ -255,6 +255,12 @@ class Consuming:
         if claimed.corrupted:
             events.emit("job_corrupted", level=logging.ERROR, queue=self.queue, job=claimed.id)
             yield from self._settle_quietly(message, corrupted(claimed))
+            return None
+        if (seal := self.sender.link.seal) is not None and (fault := seal.fault(self.queue, claimed)):
+            events.emit(
+                "job_not_signed", level=logging.ERROR, queue=self.queue, job=claimed.id, because=fault
+            )
+            yield from self._settle_quietly(message, not_signed(claimed, fault))
             return None
         try:
             message.payload = _payload(claimed, self.sender.link.settings.payload_max)

@@ -149,6 +149,10 @@ class JobCorrupted(JobError):
     """What is stored of the job is not what was enqueued; it was buried, whole, and did not run."""
 
 
+class JobNotSigned(JobError):
+    """The job has no signature of a key this app knows; it was buried, whole, and did not run."""
+
+
 class TimeLimitExceeded(JobError, TimeoutError):
     """The job ran longer than its `timeout`."""
 

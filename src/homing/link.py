@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 from homing.engines.engine import Engine
 from homing.keys import Keys
 from homing.limits import Durability
+from homing.seal import Seal
 from homing.settings import Settings
 from homing.steps import Steps, adrive, drive
 
@@ -64,6 +65,8 @@ class Link:
     def __init__(self, settings: Settings, where: object = None) -> None:
         self.settings = settings
         self._given = _given(where if where is not None else settings.url)
+        #: Signs and verifies, when there are signing keys.
+        self.seal = Seal.of(settings.signing_keys, settings.prefix)
         self._process = _Process()
         if hasattr(os, "register_at_fork"):
             own = weakref.ref(self)

@@ -12,7 +12,7 @@ import msgspec
 
 from homing import codec, events
 from homing.checksum import checksum
-from homing.errors import DecodeError, JobCorrupted, SettingsError, UnknownTask
+from homing.errors import DecodeError, JobCorrupted, JobNotSigned, SettingsError, UnknownTask
 from homing.job import Ack, Again, Bury, Cancel, Cancelled, Claimed, Dead, Decision, Outcome, Retry
 from homing.limits import delay_until, priority, seconds, when
 from homing.meta import Meta
@@ -32,7 +32,8 @@ from homing.retries import (
 
 __all__ = [
     "Asking", "Backoff", "Delays", "Fixed", "Linear", "Never", "Policy", "Raised", "Returned",
-    "as_policy", "corrupted", "decide", "delay_until", "dump", "load", "priority", "seconds", "unknown_task", "when",
+    "as_policy", "corrupted", "decide", "delay_until", "dump", "load", "not_signed", "priority", "seconds",
+    "unknown_task", "when",
 ]  # fmt: skip
 
 #: The waits for a worker that knows a job's task.
@@ -110,6 +111,15 @@ def corrupted(job: Claimed) -> Dead:
         "replayed it is buried again, unless its hash is mended: to run it as it is, delete the hash's field `sum` first"
     )
     return _dead(error, job.attempt, _meta(job), "corrupted")
+
+
+def not_signed(job: Claimed, fault: str) -> Dead:
+    """What becomes of a job whose signature is missing or wrong: the dead letters, whole, uncharged."""
+    error = JobNotSigned(
+        f"{fault}: it did not run; whoever may put jobs in signs them with a key of signing_keys, "
+        "and replayed as it is it is buried again"
+    )
+    return _dead(error, job.attempt, _meta(job), "signature")
 
 
 def _as_told(outcome: Outcome, attempt: int, meta: Meta, policy: Policy, random: Random) -> Decision:

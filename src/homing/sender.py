@@ -139,6 +139,8 @@ class Sender:
         proof = self.proof(durability)
         if proof is not None and (self.name, proof.level) not in self.link.durable:
             yield from self._able(proof)
+        if (seal := self.link.seal) is not None:
+            jobs = [seal.sign(self.name, job) for job in jobs]
         lane = self.link.lanes.take()
         command = engine.enqueue(jobs, lane=lane.name, number=lane.number)
         try:

@@ -10,6 +10,7 @@ from typing import Annotated, Any, cast
 from homing.errors import SettingsError, WrongKind
 from homing.keys import check_prefix
 from homing.limits import DURABILITIES, Durability, durability, seconds, whole
+from homing.signing import SigningKeys
 
 #: A lease has to outlast a few missed ticks.
 LEASE_MIN_S = 5.0
@@ -21,7 +22,7 @@ _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@|(?<=[?&]password=)[^&\s]*")
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a setting may be: `unit` is text, path, seconds, level, flag, or what a whole number counts."""
+    """What a setting may be: `unit` is text, secret, path, seconds, level, flag, or what a whole number counts."""
 
     unit: str
     help: str
@@ -54,6 +55,10 @@ class Settings:
     durability_replicas: Annotated[
         int, Rule("replicas", "how many must confirm what is `replicated`", minimum=1, maximum=100)
     ] = 1
+
+    signing_keys: Annotated[
+        SigningKeys | None, Rule("secret", "id:secret,…: jobs are signed with the first; others do not run")
+    ] = None
 
     lease: Annotated[
         float, Rule("seconds", "how long a silent worker keeps its jobs", minimum=LEASE_MIN_S)
@@ -124,9 +129,11 @@ class Settings:
         }
 
     def shown(self) -> dict[str, object]:
-        """Each setting as it may be printed: passwords are masked."""
+        """Each setting as it may be printed: passwords and secrets are masked."""
         values = {one.name: getattr(self, one.name) for one in _public()}
-        return {**values, "url": masked(self.url) if self.url else None, "folder": str(self.folder)}
+        keys = None if self.signing_keys is None else str(self.signing_keys)
+        url = masked(self.url) if self.url else None
+        return {**values, "url": url, "folder": str(self.folder), "signing_keys": keys}
 
     def for_queue(self) -> dict[str, int]:
         """The queue's own settings that somebody chose, as an engine takes them.
@@ -179,6 +186,8 @@ def _checked(one: Field[Any], value: object, name: str) -> object:
         return check_prefix(value) if one.name == "prefix" else value.strip()
     if rule.unit == "level":
         return durability(value, name)
+    if rule.unit == "secret":
+        return SigningKeys.parse(value, name)
     if rule.unit == "seconds":
         number = seconds(value, name)
         if number < rule.minimum:
@@ -198,7 +207,7 @@ def _in_environment(name: str) -> tuple[object, str] | None:
 
 def _parsed(name: str, text: str, variable: str) -> object:
     kind = next(_rule(one).unit for one in _public() if one.name == name)
-    if kind in ("text", "path", "level"):
+    if kind in ("text", "secret", "path", "level"):
         return text
     try:
         return float(text) if kind == "seconds" else int(text)

@@ -10,7 +10,7 @@ from homing.cli.output import Cell, print_json, print_table
 def command(as_json: bool) -> None:
     """Print each setting, its value and where it came from.
 
-    Passwords are masked.
+    Passwords and secrets are masked.
 
     Example: HOMING_URL=redis://localhost homing config
     """
@@ -28,6 +28,11 @@ def command(as_json: bool) -> None:
             "" if value is None else str(int(value) if isinstance(value, float) and value % 1 == 0 else value)
         )
         rows.append(
-            [name, shown, sources[name], meaning if unit in ("text", "path") else f"{unit}: {meaning}"]
+            [
+                name,
+                shown,
+                sources[name],
+                meaning if unit in ("text", "secret", "path") else f"{unit}: {meaning}",
+            ]
         )
     print_table(("setting", "value", "from", "what it is"), rows, columns=200)

@@ -22,7 +22,8 @@ from homing.job import (
     Settlement,
 )
 from homing.meta import Meta
-from homing.policy import Never, Raised, Returned, corrupted, decide, unknown_task
+from homing.policy import Never, Raised, Returned, corrupted, decide, not_signed, unknown_task
+from homing.seal import Seal
 from homing.worker.executor import Call
 from homing.worker.table import Entry, Kind, Table
 
@@ -62,6 +63,7 @@ class Desk:
         *,
         patience_ms: int,
         payload_max_bytes: int,
+        seal: Seal | None,
         stuck: Callable[[Entry], None],
     ) -> None:
         self._tasks = tasks
@@ -70,6 +72,7 @@ class Desk:
         self._run = run
         self._patience_ms = patience_ms
         self._payload_max_bytes = payload_max_bytes
+        self._seal = seal
         self._stuck = stuck
         self._settlers: dict[str, Settler] = {}
         #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away, untold.
@@ -93,7 +96,7 @@ class Desk:
         now_s = boot_s()
         self.counts["claimed"] += len(claim.jobs)
         self._table.weighed(lease.queue, claim.jobs)
-        closed = self._table.closed
+        closed, seal = self._table.closed, self._seal
         for job in claim.jobs:
             task = self._task(lease.queue, job)
             entry = Entry(
@@ -110,6 +113,12 @@ class Desk:
                     "job_corrupted", level=logging.ERROR, queue=lease.queue, job=job.id, task=job.task
                 )
                 self._settle(entry, corrupted(job))
+            elif seal is not None and (fault := seal.fault(lease.queue, job)):
+                lease.jobs[job.id] = entry
+                events.emit(
+                    "job_not_signed", level=logging.ERROR, queue=lease.queue, job=job.id, because=fault
+                )
+                self._settle(entry, not_signed(job, fault))
             elif task is None:
                 lease.jobs[job.id] = entry
                 decision = unknown_task(job, now_ms=claim.now_ms, patience_ms=self._patience_ms)

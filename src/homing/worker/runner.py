@@ -22,6 +22,7 @@ from homing.delivery.heart import Heart, boot_s
 from homing.delivery.lease import Lease
 from homing.errors import ServerLoading, ServerReadOnly, ServerUnreachable
 from homing.job import Claim
+from homing.seal import Seal
 from homing.settings import Settings
 from homing.target import Target
 from homing.worker.alarm import time_limit
@@ -116,6 +117,7 @@ class Runner:
             self._run,
             patience_ms=int(settings.unknown_task_for * 1_000),
             payload_max_bytes=settings.payload_max,
+            seal=Seal.of(settings.signing_keys, settings.prefix),
             stuck=self._on_stuck,
         )
         self._isolates = Isolates(settings.payload_max)
