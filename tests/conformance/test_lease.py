@@ -2,8 +2,8 @@
 
 import pytest
 
-from homing.errors import LeaseLost
-from homing.job import Reclaimed, State
+from homing.errors import ClaimRefused, LeaseLost
+from homing.job import Reclaimed, Registered, State
 from tests.conformance.driver import Queue, Whole
 from tests.conformance.jobs import HOUR_MS, LEASE_MS, A, B, ids, later
 
@@ -172,6 +172,40 @@ def test_a_worker_may_not_be_kept_alive_between_two_calls_of_its_reclaim(queue: 
     assert queue.tick().lapsed == [first]
     assert queue.reclaim(first, "lapsed") == Reclaimed(2, 0, more=False)
     assert queue.whole() == Whole(waiting=["a", "b"], suspects=2)
+
+
+def test_a_copy_of_a_register_changes_nothing(queue: Queue) -> None:
+    queue.enqueue(A, B)
+    first = queue.register()
+    queue.claim(first, limit=1, number=7)
+    before = queue.dump()
+    queue.now_ms += 500
+    assert queue.registered(first, b"{}") == Registered(LEASE_MS, queue.now_ms, paused=False)
+    assert queue.dump() == before
+    with pytest.raises(ClaimRefused):
+        queue.claim(first, number=7)
+
+
+def test_a_copy_of_a_register_does_not_undo_a_reclaim_that_has_more_to_move(queue: Queue) -> None:
+    queue.enqueue(A)
+    first = queue.register()
+    queue.claim(first)
+    queue.raw.zadd(queue.keys("workers"), {first: -1})
+    queue.registered(first)
+    with pytest.raises(LeaseLost):
+        queue.claim(first)
+    assert queue.reclaim(first, "lapsed") == Reclaimed(1, 0, more=False)
+    assert queue.whole() == Whole(waiting=["a"], suspects=1)
+
+
+def test_a_copy_of_a_register_adds_nobody_who_has_left(queue: Queue) -> None:
+    queue.enqueue(A)
+    first = queue.register()
+    queue.reclaim(first, "left")
+    assert queue.registered(first) == Registered(LEASE_MS, queue.now_ms, paused=False)
+    with pytest.raises(LeaseLost):
+        queue.claim(first)
+    assert queue.whole() == Whole(waiting=["a"])
 
 
 def test_the_tick_tells_how_many_may_be_claimed(queue: Queue) -> None:

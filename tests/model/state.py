@@ -52,6 +52,7 @@ class Model(Stored):
     def enqueue(self, jobs: Sequence[NewJob], lane: str, number: int, now_ms: int) -> list[Enqueued]:
         last, taken_then = self.lanes.get(lane) or self.lanes_old.get(lane) or (0, set())
         if last >= number:
+            self.lanes[lane] = (last, taken_then)
             return [Enqueued.EXISTS if i in taken_then else Enqueued.STORED for i in range(len(jobs))]
         soonest, now = self._due_in(0), now_ms
         ids = self.beside.ids
@@ -91,10 +92,12 @@ class Model(Stored):
         self.jobs[job.id] = job
         self.room.arrive(job)
 
-    def register(self, worker: str, settings: Mapping[str, int], now_ms: int) -> Registered:
-        self.beside.settings.update(settings)
-        self.members.advance(now_ms)
-        self.members.add(worker)
+    def register(self, worker: str, now_ms: int) -> Registered:
+        copy = self.members.is_one(worker) or worker in self.lanes or worker in self.lanes_old
+        if not copy:
+            self.members.advance(now_ms)
+            self.members.add(worker)
+            self.lanes[worker] = (1, set())
         return Registered(self.beside.settings["lease_ms"], now_ms, self.paused)
 
     def _refuse(self, worker: str, number: int | None = None) -> None:

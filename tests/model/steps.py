@@ -112,8 +112,12 @@ class Rules:
         return lambda twin: twin.open(SETTINGS[a % len(SETTINGS)])
 
     def _register(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:
-        worker = self.plan.next("w")
-        self.plan.workers.append(worker)
+        """A new worker, or now and then a copy of an earlier call, also of one who is gone."""
+        if self.plan.workers and c % 5 == 0:
+            worker = self.plan.a_worker(a)
+        else:
+            worker = self.plan.next("w")
+            self.plan.workers.append(worker)
         return lambda twin: twin.register(worker, self.plan.now_ms)
 
     def _enqueue(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:

@@ -74,7 +74,7 @@ class Twin:
         return Call(
             "register",
             self.engine.register(worker, now_ms=now_ms),
-            lambda: self.model.register(worker, {}, now_ms),
+            lambda: self.model.register(worker, now_ms),
         )
 
     def claim(self, worker: str, limit: int, number: int, now_ms: int) -> Call:
