@@ -37,7 +37,7 @@ from tests.interleave.world import Process, World
 
 QUEUE = "q"
 LEASE_MS = 1_000
-TICK_S = 0.25
+TICK_S = 0.4
 
 
 class Wire:
@@ -260,7 +260,7 @@ class Producer:
         dice = self.world.dice
         job_id = f"j{len(self.ids)}"
         self.ids.append(job_id)
-        ms = dice.choice([0, 0, 5, 30, 300, 2_500])
+        ms = dice.choice([0, 0, 5, 30, 300, 1_300])
         outcome = dice.choice(["ok", "ok", "ok", "retry", "raise", "bury", "cancel", "release"])
         return NewJob(
             job_id,

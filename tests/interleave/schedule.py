@@ -14,9 +14,11 @@ from homing.client import Client
 from homing.delivery import claimer
 from homing.engines import make
 from homing.engines.engine import EngineName
+from homing.job import State
 from homing.keys import Keys
 from homing.target import Target
-from tests.conformance.driver import Queue
+from tests.conformance.driver import Queue, Whole
+from tests.conformance.jobs import ids
 from tests.interleave.account import Account
 from tests.interleave.actors import (
     LEASE_MS,
@@ -125,8 +127,7 @@ class _Play:
         self._worker()
         await self._drained()
         self._app_closed()
-        whole = await self._whole()
-        world.account.close(whole, producer.surely)
+        world.account.close(self._whole(), producer.surely)
 
     def _process(self, name: str) -> Process:
         process = Process(f"{name}{next(self._names)}")
@@ -207,15 +208,36 @@ class _Play:
                 self._world.at_once(self._engine.resume())
             if self._world.now_s > end_s:
                 raise AssertionError(f"not drained after {DRAINED_S:.0f} s: {seen}")
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.5)
 
     def _app_closed(self) -> None:
         for process in self._processes:
             if not process.dead:
                 self._world.kill(process)
 
-    async def _whole(self) -> Any:
+    def _whole(self) -> Whole:
         """What is left when also the last workers were reclaimed."""
-        for worker in self._world.at_once(self._engine.workers()):
-            self._world.at_once(self._engine.reclaim(worker.id, reason="left"))
-        return Queue(self._engine, self._world.at_once, self._raw).whole()
+        world, engine = self._world, self._engine
+        workers = world.at_once(engine.workers())
+        states = list(State)
+        *_, counts = answers = world.all_at_once(
+            [
+                *(engine.reclaim(worker.id, reason="left") for worker in workers),
+                *(engine.peek(state, limit=1_000) for state in states),
+                engine.counts(),
+            ]
+        )
+        jobs = dict(zip(states, (page.jobs for page in answers[len(workers) : -1]), strict=True))
+        queue = Queue(engine, world.at_once, self._raw)
+        return Whole(
+            waiting=ids(jobs[State.WAITING]),
+            scheduled=ids(jobs[State.SCHEDULED]),
+            active={str(job.worker): [job.id] for job in jobs[State.ACTIVE]},
+            dead=ids(jobs[State.DEAD]),
+            completed=ids(jobs[State.COMPLETED]),
+            cancelled=ids(jobs[State.CANCELLED]),
+            missing=counts.missing,
+            taken=counts.taken,
+            problems=queue.verify(),
+            strays=queue.strays(jobs, set()),
+        )

@@ -102,10 +102,14 @@ class World:
 
     def at_once(self, command: Command[Any]) -> Any:
         """Run a command of nobody, now: raises its error."""
-        [answer] = self._client.run_many([self._timed(command)])
-        if isinstance(answer, HomingError):
-            raise answer
-        return answer
+        return self.all_at_once([command])[0]
+
+    def all_at_once(self, commands: Sequence[Command[Any]]) -> list[Any]:
+        answers = self._client.run_many([self._timed(command) for command in commands])
+        for answer in answers:
+            if isinstance(answer, HomingError):
+                raise answer
+        return answers
 
     def kill(self, process: Process) -> None:
         """Its commands on the way may still arrive."""
