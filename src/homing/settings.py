@@ -57,7 +57,7 @@ class Settings:
     ] = 1
 
     signing_keys: Annotated[
-        SigningKeys | None, Rule("secret", "id:secret,…: jobs are signed with the first; others do not run")
+        SigningKeys | None, Rule("secret", "jobs are signed with the first, and run if signed with any")
     ] = None
 
     lease: Annotated[
