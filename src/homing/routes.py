@@ -25,6 +25,12 @@ pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ig
 SLOTS = 16_384
 #: How long one sentinel or node is asked where a key lives before the next one is.
 ASK_S = 1.0
+#: How long a sentinel's word about the primary holds. One that was replaced goes on taking writes, which
+#: will be lost, for up to ten seconds before it is told: nothing that it says gives it away.
+FRESH_S = 0.5
+#: How long each sentinel may take when there is a primary to go on with, and how long that one is gone
+#: on with when none answers.
+CONFIRM_S, UNCONFIRMED_S = 0.3, 5.0
 
 
 class Exchange(NamedTuple):
@@ -91,7 +97,7 @@ class Routes:
     def lost(self, address: Address) -> None:
         """X primary any more: ask again before it is used again."""
 
-    def _ask_all(self, by: float, *words: Argument) -> Flow[Any]:
+    def _ask_all(self, by: float, *words: Argument, each_s: float = ASK_S) -> Flow[Any]:
         """The first answer of any node that is not nil; the node that gave it moves to the front.
 
         None when all that answered know nothing. Raises Broken when none answered.
@@ -99,7 +105,7 @@ class Routes:
         answered, reason = False, "nobody answers"
         for node in list(self.nodes):
             try:
-                reply = yield from ask(node, min(by, time.monotonic() + ASK_S), *words)
+                reply = yield from ask(node, min(by, time.monotonic() + each_s), *words)
             except Broken as broken:
                 reason = f"{node}: {broken.reason}"
                 continue
@@ -119,25 +125,37 @@ class Routes:
 
 
 class SentinelRoutes(Routes):
-    """The primary that the sentinels name, asked again whenever it fails."""
+    """The primary that the sentinels name, asked again twice a second, and whenever it fails."""
 
     def __init__(self, target: Target) -> None:
         super().__init__(target)
         self._primary: Address | None = None
+        self._ask_at = 0.0  # `time.monotonic()`
 
     def known(self, key: str | None) -> Address | None:
-        return self._primary
+        return self._primary if time.monotonic() < self._ask_at else None
 
     def find(self, key: str | None, by: float) -> Flow[Address]:
-        service = self.target.service
-        found = yield from self._ask_all(by, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+        service, old = self.target.service, self._primary
+        words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service)
+        try:
+            found = yield from self._ask_all(by, *words, each_s=CONFIRM_S if old else ASK_S)
+        except Broken:
+            if old is None:
+                raise
+            self._ask_at = time.monotonic() + UNCONFIRMED_S
+            return old
         if found is None:
             raise ServerError(f"no sentinel of {self.target} knows a service {service!r}")
-        self._primary = Address(found[0].decode(), int(found[1]))
-        return self._primary
+        self._primary = address = Address(found[0].decode(), int(found[1]))
+        self._ask_at = time.monotonic() + FRESH_S
+        if old not in (None, address):
+            yield Drop(old)
+        return address
 
     def lost(self, address: Address) -> None:
-        self._primary = None
+        if address == self._primary:
+            self._primary = None
 
 
 class ClusterRoutes(Routes):

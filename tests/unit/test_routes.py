@@ -50,6 +50,42 @@ def test_sentinels_that_are_away_are_named(monkeypatch: pytest.MonkeyPatch) -> N
         play.drive(play.flight.run(command()), itertools.repeat(Broken("refused", sent=False)))
 
 
+SENTINELS, ASK, RUN = (
+    "redis+sentinel://s1:1,s2:2/svc",
+    "SENTINEL GET-MASTER-ADDR-BY-NAME",
+    "EVALSHA sha-claim",
+)
+
+
+def test_a_primary_that_was_replaced_is_left_though_it_still_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch, SENTINELS)
+    assert play.drive(play.flight.run(command()), [[[b"p1", b"6379"]], ["first"]]) == "first"
+    play.now += 0.4
+    assert play.drive(play.flight.run(command()), [["second"]]) == "second"
+    play.now += 0.2
+    assert play.drive(play.flight.run(command()), [[[b"p2", b"6379"]], ["third"]]) == "third"
+    assert play.verbs() == [
+        ("s1:1", ASK),
+        ("p1:6379", RUN),
+        ("p1:6379", RUN),
+        ("s1:1", ASK),
+        ("p2:6379", RUN),
+    ]
+    assert ("drop", "p1:6379") in play.log
+
+
+def test_a_primary_that_no_sentinel_can_confirm_is_gone_on_with(monkeypatch: pytest.MonkeyPatch) -> None:
+    play = Play(monkeypatch, SENTINELS)
+    play.drive(play.flight.run(command()), [[[b"p1", b"6379"]], ["first"]])
+    play.now += 1
+    silent = Broken("no answer in time")
+    assert play.drive(play.flight.run(command()), [silent, silent, ["second"]]) == "second"
+    play.now += 4
+    assert play.drive(play.flight.run(command()), [["third"]]) == "third"
+    play.now += 2
+    assert play.drive(play.flight.run(command()), [[[b"p1", b"6379"]], ["fourth"]]) == "fourth"
+
+
 HALVES = [[0, 8191, [b"a", 1, b"id"], [b"a2", 1, b"id"]], [8192, 16383, [b"", 2, b"id"]]]
 LOW, HIGH = "{0}", "{foo}"  # slots 13907 and 12182
 
