@@ -83,6 +83,9 @@ class Settings:
     grace: Annotated[
         float, Rule("seconds", "how long running jobs may go on after the first stop signal")
     ] = 30.0
+    verify_every: Annotated[
+        float, Rule("seconds", "about how often a page of each queue is verified; 0: never")
+    ] = 5.0
     processes: Annotated[int, Rule("processes", "worker processes", minimum=1, maximum=1024)] = 1
     concurrency: Annotated[
         int, Rule("jobs", "async jobs at once in a process", minimum=1, maximum=10_000)

@@ -262,6 +262,7 @@ VERBS: dict[str, Callable[[Queue], object]] = {
     "statistics": lambda queue: queue.statistics(),
     "verify": lambda queue: queue.verify(),
     "repair": lambda queue: queue.repair("job:a"),
+    "turn": lambda queue: queue.do(queue.engine.turn(every_ms=1)),
 }
 
 

@@ -195,3 +195,23 @@ def test_verify_changes_nothing(queue: Queue) -> None:
     assert queue.verify() == []
     assert queue.dump() == before
     assert ids(queue.peek(State.WAITING)) == ["x0000", "x0005", "x0006", "x0007"]
+
+
+def test_those_who_verify_together_take_turns(queue: Queue) -> None:
+    queue.open()
+
+    def turn(after_ms: int) -> str | None:
+        queue.now_ms += after_ms
+        return queue.do(queue.engine.turn(every_ms=5_000, now_ms=queue.now_ms))
+
+    assert turn(0) == ""
+    queue.do(queue.engine.turned("3:17"))
+    assert [turn(1), turn(4_998)] == [None, None]
+    assert [turn(1), turn(1)] == ["3:17", None]
+    assert turn(-60_000) == "3:17"  # the server's clock was set back
+
+
+def test_a_cursor_of_another_time_ends_the_pass(queue: Queue) -> None:
+    queue.enqueue(A)
+    page = queue.do(queue.engine.verify(cursor="99:0"))
+    assert (page.problems, page.ids, page.cursor) == ([], [], "")

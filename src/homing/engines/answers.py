@@ -159,6 +159,10 @@ def audit(reply: list[Any]) -> Audit:
     )
 
 
+def turn(reply: list[Any]) -> str | None:
+    return _text(reply[1]) if reply[0] else None
+
+
 def mended(reply: list[Any]) -> Mended:
     outcome: Any = _text(reply[0])
     return Mended(outcome, _text(reply[1]), bool(reply[2]))

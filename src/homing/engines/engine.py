@@ -170,5 +170,11 @@ class Engine(Protocol):
         go on until the cursor is empty; the first page also checks that the counts add up.
         """
 
+    def turn(self, *, every_ms: int, now_ms: int | None = None) -> Command[str | None]:
+        """Where to go on verifying a page, if the last turn of anybody was `every_ms` ago; else None."""
+
+    def turned(self, cursor: str) -> Command[int]:
+        """Keep where the next turn goes on."""
+
     def repair(self, subject: str, *, dry: bool = False, now_ms: int | None = None) -> Command[Mended]:
         """Look again at the subject of a problem, and mend it unless `dry`; call again while `more`."""

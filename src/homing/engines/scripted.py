@@ -257,6 +257,12 @@ class ScriptedEngine:
         _at_most(limit, "jobs")
         return call(self._script("verify"), self.keys, answers.audit, cursor=cursor, limit=limit)
 
+    def turn(self, *, every_ms: int, now_ms: int | None = None) -> Command[str | None]:
+        return call(self._script("turn"), self.keys, answers.turn, now_ms=_now(now_ms), every_ms=every_ms)
+
+    def turned(self, cursor: str) -> Command[int]:
+        return Command(("HSET",), (self.keys.meta,), ("verify_cursor", cursor), int, self.keys.queue)
+
     def repair(self, subject: str, *, dry: bool = False, now_ms: int | None = None) -> Command[Mended]:
         return call(
             self._script("repair"),

@@ -139,6 +139,7 @@ def _app(start: Start, channel: Channel) -> "App":
             deadline_s=settings.deadline,
             stall_s=settings.stall,
             grace_s=settings.grace,
+            verify_every_s=settings.verify_every,
         )
     )
     app.client.run(Command(("PING",), (), (), bool))

@@ -1,4 +1,7 @@
-"""The supervisor's thread that keeps its children's leases: one tick a second per queue for all of them."""
+"""The supervisor's thread that keeps its children's leases: one tick a second per queue for all of them.
+
+Between two ticks it looks through the queues for damage, a page at a time.
+"""
 
 import logging
 import random
@@ -12,6 +15,7 @@ from homing.delivery.heart import boot_s
 from homing.delivery.ticker import PERIOD_S, Members, TickRound, period_s
 from homing.job import Ticked
 from homing.worker.page import Joined, PageView
+from homing.worker.patrol import Patrol
 
 #: A tick on its way is awaited this long at the end.
 CLOSE_S = 1.0
@@ -36,11 +40,13 @@ class Keeping:
         prefix: str,
         children: Callable[[], Sequence[Kept]],
         suspects: Callable[[str], object],
+        patrol: Patrol,
     ) -> None:
         self._client = client
         self._round = TickRound(client, prefix=prefix)
         self._children = children
         self._suspects = suspects
+        self._patrol = patrol
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="homing-keeping", daemon=True)
         self._thread.start()
@@ -60,6 +66,11 @@ class Keeping:
             held = [(child, one) for child, one in held if one.lease_ms]
             try:
                 failed = self._beat(held)
+                if not failed:
+                    by_name = {one.queue: one.engine for _, one in held}
+                    self._patrol.look(
+                        (queue, self._round.engine(queue, name)) for queue, name in by_name.items()
+                    )
             except Exception as error:  # a mistake of ours must not cost every child its leases
                 events.emit("tick_failed", level=logging.ERROR, error=error)
                 failed = True

@@ -39,6 +39,7 @@ class Hello(msgspec.Struct, tag="hello"):
     deadline_s: float
     stall_s: float
     grace_s: float
+    verify_every_s: float = 0.0
 
 
 class Ready(msgspec.Struct, tag="ready"):

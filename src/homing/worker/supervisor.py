@@ -30,6 +30,7 @@ from homing.worker import kin
 from homing.worker.children import Child
 from homing.worker.keeping import Keeping
 from homing.worker.orders import DONE, FAILED, HANDED_BACK, LOG_FORMAT, Hello, Start
+from homing.worker.patrol import Patrol
 from homing.worker.reclaimer import Owed, Reclaimer
 
 #: How often the supervisor looks up when nothing tells it to.
@@ -239,7 +240,13 @@ class Supervisor:
         self._grace_s = hello.grace_s if self._options.grace is None else self._options.grace
         self._leave_s = LEAVE_S + LEAVE_CALLS * hello.deadline_s
         ticking = Client(target, deadline=hello.deadline_s)
-        self._keeping = Keeping(ticking, hello.prefix, lambda: list(self._children), self._suspects.append)
+        self._keeping = Keeping(
+            ticking,
+            hello.prefix,
+            lambda: list(self._children),
+            self._suspects.append,
+            Patrol(ticking, hello.verify_every_s),
+        )
 
     # Children.
 
