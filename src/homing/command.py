@@ -50,7 +50,8 @@ class Command(Generic[T]):
     `call` is a Script, or the words of a plain command. `resend` says whether a
     client may send it again after a lost reply. The plain commands `behind` go on the same
     connection right after it; with them `decode` takes the list of all replies, and an exception
-    stands in it for one that was refused or never came.
+    stands in it for one that was refused or never came. `decode_again` reads the answer to a copy, when
+    an earlier one may have run: what it finds may be its own work.
     """
 
     call: Script | tuple[Argument, ...]
@@ -60,6 +61,7 @@ class Command(Generic[T]):
     queue: str = ""
     resend: bool = True
     behind: tuple[tuple[Argument, ...], ...] = ()
+    decode_again: Callable[[Any], T] | None = None
 
     @property
     def name(self) -> str:

@@ -45,6 +45,8 @@ class Call:
     pinned: Address | None = None
     turns: int = 0
     pause: bool = False
+    #: An earlier copy may have run: its answer never came.
+    again: bool = False
     done: bool = False
     reply: Any = None
     #: The reply that came without all of those to the commands behind it.
@@ -75,7 +77,8 @@ class Call:
     def result(self) -> Any:
         if self.error is not None:
             raise self.error
-        return self.command.decode(self.reply)
+        read_again = self.command.decode_again if self.again else None
+        return (read_again or self.command.decode)(self.reply)
 
 
 class Flight:
@@ -288,6 +291,7 @@ class Flight:
             error = self._unreachable(broken, where)
             if call.command.resend or not broken.sent:
                 call.pause, call.error = True, error
+                call.again |= broken.sent
             else:
                 call.fail(error)
 

@@ -1,6 +1,7 @@
 """When a command is sent, where to, and when again: played without a server."""
 
 import itertools
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -64,6 +65,18 @@ def test_after_a_broken_connection_a_command_is_sent_again_until_the_deadline(pl
         play.drive(play.flight.run(command()), itertools.repeat(Broken("reset")))
     assert len(play.log) > 10
     assert 1_004.0 < play.now < 1_005.0
+
+
+def test_the_answer_to_a_copy_is_read_as_one_when_an_earlier_one_may_have_run(play: Play) -> None:
+    cancel = replace(command(), decode_again=lambda reply: f"{reply}, by this call")
+    stories: list[tuple[list[Any], str]] = [
+        ([], "cancelled"),
+        ([Broken("Connection refused", sent=False)], "cancelled"),
+        ([[Refusal("LOADING x")]], "cancelled"),
+        ([Broken("reset")], "cancelled, by this call"),
+    ]
+    for trouble, told in stories:
+        assert play.drive(play.flight.run(cancel), [*trouble, ["cancelled"]]) == told
 
 
 def test_a_claim_is_never_sent_again_when_its_end_is_unknown(play: Play) -> None:

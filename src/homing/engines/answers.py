@@ -127,6 +127,17 @@ def state(reply: bytes) -> State | None:
     return State(reply.decode()) if reply else None
 
 
+def cancelled_again(reply: bytes) -> State | None:
+    """An earlier copy of the call may have run: what is cancelled by now was waiting then."""
+    found = state(reply)
+    return State.WAITING if found is State.CANCELLED else found
+
+
+def removed_again(reply: bytes) -> State | None:
+    """The same: what is not there by now was there then, in whatever state."""
+    return state(reply) or State.WAITING
+
+
 def ids(reply: list[bytes]) -> list[str]:
     return [_text(job_id) for job_id in reply]
 

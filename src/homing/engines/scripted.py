@@ -1,6 +1,7 @@
 """The engine contract over Lua scripts: both engines bear the same script names and arguments."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import ClassVar
 
 from homing.checksum import checksum
@@ -199,10 +200,12 @@ class ScriptedEngine:
         )
 
     def cancel(self, job_id: str, *, now_ms: int | None = None) -> Command[State | None]:
-        return call(self._script("cancel"), self.keys, answers.state, now_ms=_now(now_ms), id=job_id)
+        command = call(self._script("cancel"), self.keys, answers.state, now_ms=_now(now_ms), id=job_id)
+        return replace(command, decode_again=answers.cancelled_again)
 
     def remove(self, job_id: str) -> Command[State | None]:
-        return call(self._script("remove"), self.keys, answers.state, id=job_id)
+        command = call(self._script("remove"), self.keys, answers.state, id=job_id)
+        return replace(command, decode_again=answers.removed_again)
 
     def replay(self, job_ids: Sequence[str], *, now_ms: int | None = None) -> Command[list[str]]:
         _at_most(len(job_ids), "jobs")
