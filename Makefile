@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test check mutants model interleave format chaos chaos-short
+.PHONY: help demo test check mutants model interleave crashpoints format chaos chaos-short
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -44,6 +44,9 @@ mutants: $(VENV)/.dev ## Disable each write of each script in turn: some test mu
 STEPS ?= 500000
 model: $(VENV)/.dev ## Walk model and engines through STEPS random steps of SEED: no answer may differ
 	$(BIN)/python -m tests.model --steps $(STEPS) --seed $(or $(SEED),1)
+
+crashpoints: $(VENV)/.dev ## Break every round trip of every public operation, in every way (a minute)
+	$(BIN)/python -m tests.crash
 
 N ?= 50000
 ENGINE ?= streams
