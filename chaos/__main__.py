@@ -1,66 +1,118 @@
-"""The command: python -m chaos short | pass | row NAME | table. Its last line is the verdict as JSON."""
+"""The command: python -m chaos short | pass | row NAME… | table. Its last line is the verdict as JSON.
+
+What was played is kept as one file a part, and not played again: a run that was broken off goes on where
+it was. `table` puts together all that was played in full.
+"""
 
 import argparse
 import json
 import random
 import shutil
 import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from chaos.play import Result, play
-from chaos.report import write_page
-from chaos.rows import BY_NAME, ROWS
+from chaos import play
+from chaos.play import Result
+from chaos.report import write_page, write_table
+from chaos.rows import BY_NAME, ROWS, Row, Size
 from homing.engines.engine import EngineName
 
 FOLDER = Path(".chaos")
 ENGINES: tuple[EngineName, ...] = get_args(EngineName)
+#: What each word plays when nothing else is said.
+SIZES = {"short": "short", "pass": "reduced", "row": "full", "table": "full"}
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing to play."""
+
+    row: Row
+    size: Size
+    engine: EngineName
+    seed: int
+    name: str
 
 
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("what", choices=["short", "pass", "row"])
-    parser.add_argument("names", nargs="*", help="rows, for `row`: N1 N2 …")
+    parser.add_argument("what", choices=list(SIZES))
+    parser.add_argument("names", nargs="*", help="rows: N1 N2 …")
     parser.add_argument("--seed", type=int, default=None, help="default: drawn, and printed")
     parser.add_argument("--engine", choices=ENGINES, action="append")
     parser.add_argument("--size", choices=["full", "reduced", "short"], help="how much of each row")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where histories and results go")
+    parser.add_argument("--out", type=Path, default=None, help="for `table`: the file of the table")
     return parser.parse_args()
 
 
 def main() -> int:
     asked = _parsed()
+    folder = asked.folder.resolve()
+    size = asked.size or SIZES[asked.what]
+    if asked.what == "table":
+        return _table(folder, size, asked.out)
     seed = random.SystemRandom().randrange(1 << 31) if asked.seed is None else asked.seed
-    size_name = asked.size or {"short": "short", "pass": "reduced", "row": "full"}[asked.what]
     rows = [BY_NAME[name] for name in asked.names] or list(ROWS)
     print(f"seed {seed}", flush=True)
-    results: list[Result] = []
-    for row in rows:
-        size = getattr(row, size_name)
-        if size is None:
-            continue
-        for engine in asked.engine or ENGINES:
-            folder = asked.folder.resolve() / f"{row.name}-{engine}-{seed}-{size_name}"
-            shutil.rmtree(folder, ignore_errors=True)
-            result = play(row, size, engine=engine, seed=seed, folder=folder)
-            results.append(result)
-            _tell(result, folder)
-    write_page(results, asked.folder / "report.html")
-    bad = [f"{one.row}/{one.engine}" for one in results if not one.good]
-    print(json.dumps({"seed": seed, "size": size_name, "played": len(results), "failed": bad}))
+    results = [_played(part, folder) for part in _parts(rows, size, asked.engine or ENGINES, seed)]
+    write_page(results, folder / "report.html")
+    bad = [f"{one.row}/{one.engine}/{one.seed}" for one in results if not one.good]
+    print(json.dumps({"seed": seed, "size": size, "played": len(results), "failed": bad}))
     return 1 if bad else 0
 
 
-def _tell(result: Result, folder: Path) -> None:
+def _parts(rows: list[Row], size_name: str, engines: tuple[EngineName, ...], seed: int) -> Iterator[Part]:
+    for row in rows:
+        size: Size | None = getattr(row, size_name)
+        if size is None:
+            continue
+        for engine in engines:
+            for number in range(size.parts):
+                name = f"{row.name}-{engine}-{size_name}-{seed + number}"
+                yield Part(row, size.part(), engine, seed + number, name)
+
+
+def _played(part: Part, folder: Path) -> Result:
+    """Its result: kept from before, or played now."""
+    kept = folder / "results" / f"{part.name}.json"
+    if kept.exists():
+        result = play.read(kept)
+        print(f"{result.line()}  (played before)", flush=True)
+        return result
+    place = folder / part.name
+    shutil.rmtree(place, ignore_errors=True)
+    result = play.play(part.row, part.size, engine=part.engine, seed=part.seed, folder=place)
+    _tell(result)
+    if result.good:  # of what failed everything is kept, and it is played again
+        play.write(result, kept)
+        shutil.rmtree(place)
+    else:
+        play.write(result, place / "result.json")
+    return result
+
+
+def _tell(result: Result) -> None:
     print(result.line(), flush=True)
+    for what, found in result.notes.items():
+        print(f"       {what}: {found}", flush=True)
     for name, sentences in result.violations.items():
         for sentence in sentences[:5]:
             print(f"       {name}: {sentence}", flush=True)
     for sentence in result.unmet:
         print(f"       asked: {sentence}", flush=True)
-    if result.good:
-        shutil.rmtree(folder / "history")
-        shutil.rmtree(folder / "server", ignore_errors=True)
+
+
+def _table(folder: Path, size: str, out: Path | None) -> int:
+    paths = sorted((folder / "results").glob(f"*-{size}-*.json"))
+    results = [play.read(path) for path in paths]
+    write_page(results, folder / "report.html")
+    write_table(results, out or folder / "table.md")
+    print(json.dumps({"size": size, "played": len(results), "rows": sorted({one.row for one in results})}))
+    return 0
 
 
 if __name__ == "__main__":

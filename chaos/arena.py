@@ -2,6 +2,7 @@
 
 import contextlib
 import itertools
+import os
 import random
 import signal
 import time
@@ -16,8 +17,10 @@ import redis
 from chaos.checker import Final
 from chaos.history import History
 from chaos.plan import ENOUGH, QUEUE, Plan
+from chaos.power import fsync_tracker
 from chaos.processes import Process, rss_mib, send, start
 from homing import App
+from homing.engines import make
 from homing.errors import HomingError
 from homing.job import Counts
 from tests import servers
@@ -39,8 +42,12 @@ class Site:
     trees: int = 2
     processes: int = 2
     producers: Sequence[str] = ("many", "async", "single")
+    pace: float = 1_000.0  # jobs a second of all producers together; 0: as fast as may be
     worker_options: Sequence[str] = ("--grace", "10")
     env: dict[str, str] = field(default_factory=dict)  # of workers
+    powered: bool = False  # the server's power can be cut
+    loses: bool = False  # the server may lose what it had acknowledged
+    loss_window_s: float | None = None  # but only of so long before a fault
 
 
 class Arena:
@@ -55,6 +62,7 @@ class Arena:
         self.server: servers.Server | None = None
         self.plan = plan
         self.rss: list[float] = []
+        self.cut_bytes = 0
         self._numbers = itertools.count(1)
         self._struck = 0
         self._app: App | None = None
@@ -76,11 +84,17 @@ class Arena:
             raise
         return self
 
+    def open_queue(self) -> None:
+        """The queue's settings: a short lease, and no end is forgotten."""
+        engine = make(self.plan.engine, self.queue.keys)
+        self.app.client.run(engine.open({"lease_ms": self.plan.lease_ms, "facts_max": 5_000_000}))
+
     def settle_in(self) -> None:
         self.trees += [self.new_tree() for _ in range(self.site.trees)]
         share = -(-self.jobs // len(self.site.producers)) if self.site.producers else 0
         for number, mode in enumerate(self.site.producers):
-            words = ["-m", "chaos.producer", str(number * FAR), str(STRIDE), str(share), mode]
+            pace = self.site.pace / len(self.site.producers)
+            words = ["-m", "chaos.producer", *map(str, (number * FAR, STRIDE, share, mode, pace))]
             plan = replace(self.plan, url=self.producer_url())
             self.producers.append(start(f"producer-{number}", words, plan, "producer", ROOT))
 
@@ -93,7 +107,17 @@ class Arena:
             self.server.stop()
 
     def start_server(self) -> None:
-        self.server = servers.start(self.site.server, self.folder / "server", **self.site.options)
+        extra = fsync_tracker(self.folder) if self.site.powered else {}
+        os.environ.update(extra)
+        try:
+            self.server = servers.start(self.site.server, self.folder / "server", **self.site.options)
+        finally:
+            for name in extra:
+                del os.environ[name]
+
+    def notes(self) -> dict[str, Any]:
+        """What a report should say of this arena alone."""
+        return {"bytes cut from the AOF": self.cut_bytes} if self.site.powered else {}
 
     def worker_url(self) -> str:
         assert self.server is not None
@@ -138,11 +162,6 @@ class Arena:
         finally:
             self.history.write("healed", number)
 
-    @property
-    def faults(self) -> int:
-        """How many were begun."""
-        return self._struck
-
     def rest(self, least_s: float, most_s: float) -> None:
         """Let the others work for a while; who should run and does not is started again."""
         time.sleep(self.dice.uniform(least_s, most_s))
@@ -157,6 +176,11 @@ class Arena:
             if not producer.alive and producer.process.returncode != 0:
                 raise RuntimeError(f"a producer ended: {producer.log.read_text()[-2000:]}")
         self.rss.append(max((rss_mib(pid) for tree in self.trees for pid in tree.children()), default=0.0))
+
+    def refusals(self) -> int:
+        """How many enqueues a full server has refused so far."""
+        files = (self.folder / "history").glob("producer-*")
+        return sum(b" refused " in line for file in files for line in file.read_bytes().splitlines())
 
     def ready(self, deadline_s: float = 60.0) -> None:
         """Wait until every worker process runs jobs."""
@@ -233,6 +257,8 @@ class Arena:
             facts=facts,
             leftovers=tuple(leftovers),
             problems=tuple(self.queue.verify()),
+            lost_data=self.site.loses,
+            loss_window_s=self.site.loss_window_s,
         )
 
 

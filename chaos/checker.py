@@ -19,8 +19,12 @@ TERMINAL = frozenset({"completed", "dead", "cancelled"})
 #: How long after a fault a duplicate may still be its doing, beyond the lease; and how long before it, since
 #: an end is told a moment before its line is written.
 SLACK_NS, EARLIER_NS = 3 * SECOND_NS, SECOND_NS // 2
+#: A job that waits for so long while a worker does nothing says that something is wrong.
+WAITED_NS = 3 * SECOND_NS
 #: What those faults are called that the processes they name do not outlive.
 ENDING = ("kill child", "kill supervisor", "kill tree", "rolling restart")
+#: Kinds that take their process with them: their own crash explains that they ran again.
+DEADLY = frozenset({"exits", "faults", "endless"})
 #: Runs that a job of each kind has by itself.
 PLANNED = {"fails": 3, "shaky": 2}
 
@@ -35,6 +39,7 @@ class Final:
     leftovers: tuple[str, ...] = ()  # keys and consumers that should be gone
     problems: tuple[str, ...] = ()  # what verify found
     lost_data: bool = False  # the server was allowed to lose what it had acknowledged
+    loss_window_s: float | None = None  # but only of so long before a fault that struck everybody
 
 
 @dataclass(slots=True)
@@ -63,7 +68,7 @@ def check(account: Account, final: Final, *, lease_ms: int) -> Verdict:
     _no_loss(account, final, verdict)
     _no_phantom(account, verdict)
     _duplicates(account, verdict, lease_ns)
-    _fencing(account, verdict)
+    _fencing(account, final, verdict)
     _attempts(account, verdict)
     _liveness(account, verdict, lease_ns)
     _answers(account, verdict)
@@ -75,7 +80,7 @@ def check(account: Account, final: Final, *, lease_ms: int) -> Verdict:
     verdict.counts["enqueued"] = sum(how == "ok" for how in account.enqueued.values())
     verdict.counts["unknown"] = sum(how == "unknown" for how in account.enqueued.values())
     verdict.counts["runs"] = sum(map(len, account.runs.values()))
-    verdict.counts["refused"] = sum(map(len, account.gone.values()))
+    verdict.counts["stale ends"] = sum(map(len, account.gone.values())) + account.thrown
     verdict.counts["leases lost"] = len(account.lost)
     return verdict
 
@@ -97,9 +102,21 @@ def _no_loss(account: Account, final: Final, verdict: Verdict) -> None:
         if how != "ok" or job_id is None or _ended(account, final, job_id):
             continue
         verdict.counts["lost"] += 1
-        if not final.lost_data:
+        if not final.lost_data or not _in_window(account, n, final.loss_window_s):
             runs = len(account.runs.get(n, ()))
             verdict.violate("I1", f"job {n} ({job_id}) was enqueued, ran {runs} times and never ended")
+
+
+def _in_window(account: Account, n: int, window_s: float | None) -> bool:
+    """Whether a job was enqueued so shortly before a fault of everybody's that it may be lost."""
+    if window_s is None:
+        return True
+    tried_ns = account.tried_ns[n]
+    return any(
+        tried_ns - SECOND_NS / 2 < fault.begin_ns < tried_ns + window_s * SECOND_NS
+        for fault in account.faults
+        if fault.pids is None
+    )
 
 
 def _no_phantom(account: Account, verdict: Verdict) -> None:
@@ -123,12 +140,18 @@ def _extra(account: Account) -> Iterator[tuple[int, Run, Run]]:
 
 def _duplicates(account: Account, verdict: Verdict, lease_ns: int) -> None:
     """I3: each execution more has a fault that touched the run before it."""
+    deaths = _deaths(account)
     for n, before, after in _extra(account):
+        if before.kind in DEADLY:
+            verdict.counts["poison runs"] += 1
+            continue
         verdict.counts["extra runs"] += 1
         if before.how == "done":
             verdict.counts["done twice"] += 1
         fault = _cause(account, before, after, lease_ns)
-        if fault is None:
+        if fault is None and any(before.start_ns < at_ns < after.start_ns for at_ns in deaths[before.pid]):
+            verdict.explained["a neighbour's poison"] += 1
+        elif fault is None:
             how = before.how or "without an end"
             verdict.violate(
                 "I3",
@@ -137,6 +160,16 @@ def _duplicates(account: Account, verdict: Verdict, lease_ns: int) -> None:
             )
         else:
             verdict.explained[fault.name] += 1
+
+
+def _deaths(account: Account) -> Mapping[int, list[int]]:
+    """pid -> when a handler that takes its process with it began there."""
+    deaths = defaultdict[int, list[int]](list)
+    for runs in account.runs.values():
+        for run in runs:
+            if run.kind in DEADLY:
+                deaths[run.pid].append(run.start_ns)
+    return deaths
 
 
 def _cause(account: Account, before: Run, after: Run, lease_ns: int) -> Fault | None:
@@ -152,7 +185,7 @@ def _cause(account: Account, before: Run, after: Run, lease_ns: int) -> Fault | 
     return None
 
 
-def _fencing(account: Account, verdict: Verdict) -> None:
+def _fencing(account: Account, final: Final, verdict: Verdict) -> None:
     """I4: one accepted end a job, and none from a run that another one had followed."""
     by_id = defaultdict[str, list[Run]](list)
     for runs in account.runs.values():
@@ -160,14 +193,14 @@ def _fencing(account: Account, verdict: Verdict) -> None:
             by_id[run.id].append(run)
     for job_id, accepted in account.accepted.items():
         ends = [one for one in accepted if one.decision in TERMINAL]
-        if len(ends) > 1:
+        if len(ends) > 1 and not final.lost_data:
             told = ", ".join(f"{one.decision} by {one.pid}" for one in ends)
             verdict.violate("I4", f"job {job_id} ended {len(ends)} times: {told}")
         for end in ends:
             own = [run.token for run in by_id[job_id] if run.pid == end.pid and run.start_ns <= end.at_ns]
             newest = max((run.token for run in by_id[job_id]), default=0)
             # A worker that stood still may begin late what had been taken from it: with an older token.
-            if own and max(own) < newest:
+            if own and max(own) < newest and not final.lost_data:
                 verdict.violate(
                     "I4", f"job {job_id}: the end of delivery {max(own)} was accepted, and {newest} ran"
                 )
@@ -201,6 +234,7 @@ def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
             if fault.pids is None or tree in fault.pids:
                 struck[tree].append(fault.begin_ns)
     patience_ns = lease_ns + 5 * SECOND_NS
+    waits = _long_waits(account)
     for fault in account.faults:
         if fault.end_ns is None:
             continue
@@ -216,6 +250,8 @@ def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
             at = bisect.bisect(times, fault.end_ns)
             took_ns = times[at] - fault.end_ns if at < len(times) else None
             if took_ns is None or took_ns > patience_ns:
+                if not any(min(until, end) - max(fault.end_ns, begin) > WAITED_NS for begin, end in waits):
+                    continue  # there was nothing for it to do
                 verdict.violate(
                     "I12", f"worker {tree} ended no job within {patience_ns / 1e9:.0f} s of {fault.name}"
                 )
@@ -223,6 +259,12 @@ def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
                 verdict.counts["slowest recovery ms"] = max(
                     verdict.counts["slowest recovery ms"], took_ns // 1_000_000
                 )
+
+
+def _long_waits(account: Account) -> list[tuple[int, int]]:
+    """From when to when jobs waited that waited long."""
+    first = ((account.tried_ns.get(n, 0), runs[0].start_ns) for n, runs in account.runs.items())
+    return [(begin, end) for begin, end in first if end - begin > WAITED_NS]
 
 
 def _answers(account: Account, verdict: Verdict) -> None:

@@ -10,7 +10,8 @@ files merge without an error. Nothing here goes through the server under test.
     end <n> <id> <token> <how>            it ends: done, raised, interrupted
     answer <n> <right|wrong|none> <id>    what a producer got who waited for the result
     settled <decision> <id>…              outcomes that the server accepted
-    gone <decision> <id>…                 outcomes that it refused, or that were thrown away
+    gone <decision> <id>…                 outcomes that it refused
+    thrown <count>                        outcomes that were thrown away with a lost lease
     lost <worker>                         a lease was lost
     fault <k> <name…> <pids, or - or *> | healed <k>   what the harness did to nobody, or to everybody
     phase <name>                          what the harness does
@@ -87,6 +88,7 @@ class Account:
     faults: list[Fault] = field(default_factory=list)
     phases: list[tuple[int, str]] = field(default_factory=list)
     trees: dict[int, int] = field(default_factory=dict)  # pid of a child -> pid of its supervisor
+    thrown: int = 0  # outcomes that were thrown away with a lost lease
     torn: int = 0  # last lines that a kill cut off
 
 
@@ -158,6 +160,8 @@ def _read_rare(
                 account.made_ids[n] = job_id
         case "answer":
             account.answers[int(rest[0])] = (rest[1], rest[2])
+        case "thrown":
+            account.thrown += int(rest[0])
         case "lost":
             account.lost.append((at_ns, pid, rest[0]))
         case "fault":

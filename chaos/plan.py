@@ -17,6 +17,11 @@ RETRIES, RETRY_S = 2, 0.1
 
 #: Kind of job -> its share of a thousand.
 MIX: dict[str, int] = {"quick": 930, "nap": 30, "thread": 15, "long": 10, "fails": 10, "shaky": 5}
+#: Handlers that take their process with them, that never end, and that raise what a worker might trip over.
+POISON: dict[str, int] = {
+    "quick": 900, "nap": 40, "exits": 4, "faults": 2, "endless": 2, "hungry": 10, "stops": 14, "leaves": 14,
+    "quits": 14,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)

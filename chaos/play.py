@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from chaos import checker, history
-from chaos.arena import Arena
 from chaos.plan import Plan
 from chaos.rows import Row, Size
 from homing.engines.engine import EngineName
@@ -49,7 +48,7 @@ class Result:
         return (
             f"{self.row:4} {self.engine:8} {'ok  ' if self.good else 'FAIL'} {self.seconds:6.1f} s  "
             f"{counts['enqueued']:>9,} jobs  {counts['lost']:,} lost  {counts['extra runs']:,} extra runs  "
-            f"{counts['refused']:,} refused  {struck}"
+            f"{counts['stale ends']:,} stale ends  {struck}"
         )
 
 
@@ -66,16 +65,19 @@ def play(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -
         mix=dict(row.mix),
     )
     started_s = time.monotonic()
-    with Arena(folder, row.site, plan, size.jobs, seed) as arena:
+    with row.arena(folder, row.site, plan, size.jobs, seed) as arena:
         arena.ready()
         arena.history.write("phase", "strike")
-        while arena.faults < size.strikes:
+        until_s = time.monotonic() + size.seconds
+        strikes = 0
+        while strikes < size.strikes or time.monotonic() < until_s:
             arena.dice.choice(row.strikes)(arena)
+            strikes += 1
         final = arena.finish()
         rss = [round(value, 1) for value in arena.rss]
     account = history.read(folder / "history")
     verdict = checker.check(account, final, lease_ms=row.lease_ms)
-    result = Result(
+    return Result(
         row=row.name,
         title=row.title,
         engine=engine,
@@ -88,10 +90,18 @@ def play(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -
         violations=verdict.violations,
         unmet=[sentence for ask in row.asks if (sentence := ask(verdict))],
         rss_mib=[rss[0], max(rss), rss[-1]] if rss else [],
+        notes=arena.notes(),
         **_picture(account),
     )
-    (folder / "result.json").write_text(json.dumps(asdict(result), indent=1))
-    return result
+
+
+def write(result: Result, path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(asdict(result)))
+
+
+def read(path: Path) -> Result:
+    return Result(**json.loads(path.read_text()))
 
 
 def _picture(account: history.Account) -> dict[str, Any]:

@@ -1,8 +1,8 @@
 """A process that enqueues numbered jobs until it is told that it is enough.
 
-    python -m chaos.producer FROM STEP AT_LEAST MODE
+    python -m chaos.producer FROM STEP AT_LEAST MODE PACE
 
-It takes the numbers FROM, FROM + STEP … in ranges of STEP. MODE: `many` (enqueue_many), `single` (one by
+It takes the numbers FROM, FROM + STEP … in ranges of STEP, PACE jobs a second at most (0: as fast as may be). MODE: `many` (enqueue_many), `single` (one by
 one, some of which wait for their results), `async` (concurrent aenqueue, which share round trips). Half of the ranges carry ids of the caller's:
 after an end that nobody knows they are enqueued again until it is known. The others carry the library's
 ids, and are not sent again by us: at most one job each may come of them.
@@ -11,6 +11,7 @@ ids, and are not sent again by us: at most one job each may come of them.
 import asyncio
 import random
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,8 @@ WITH_RESULT = ("nap", "thread")
 
 
 class Producer:
-    def __init__(self, first: int, step: int, at_least: int, mode: str) -> None:
+    def __init__(self, first: int, step: int, at_least: int, mode: str, pace: float) -> None:
+        self._pace = pace
         self._next, self._step, self._at_least, self._mode = first, step, at_least, mode
         self._dice = random.Random(plan.seed << 32 | first)
         self._folder = Path(plan.folder)
@@ -38,16 +40,16 @@ class Producer:
 
     async def run(self) -> None:
         """Until there are enough jobs and nobody wants more."""
-        queue = app.queue(QUEUE)
+        queue, began_s = app.queue(QUEUE), time.monotonic()
         while self._made < self._at_least or not (self._folder / ENOUGH).exists():
             try:
                 rest = queue.counts().waiting > BACKLOG
             except HomingError:
                 rest = True
-            if rest:
+            if rest or (self._pace and self._made > self._pace * (time.monotonic() - began_s)):
                 await asyncio.sleep(REST_S)
                 continue
-            for _ in range(10):
+            for _ in range(1 if self._pace else 10):
                 await self._range()
 
     async def _range(self) -> None:
@@ -119,8 +121,8 @@ class Producer:
 
 
 def main() -> None:
-    first, step, at_least, mode = sys.argv[1:]
-    asyncio.run(Producer(int(first), int(step), int(at_least), mode).run())
+    first, step, at_least, mode, pace = sys.argv[1:]
+    asyncio.run(Producer(int(first), int(step), int(at_least), mode, float(pace)).run())
     app.close()
 
 

@@ -1,10 +1,12 @@
 """The results as a page: a line for each row, and a picture of faults and throughput over time."""
 
+from collections import Counter
 from collections.abc import Sequence
 from html import escape
 from pathlib import Path
 
 from chaos.play import Result
+from chaos.rows import ROWS
 
 WIDTH, HEIGHT = 900, 120
 _STYLE = """
@@ -26,7 +28,7 @@ def write_page(results: Sequence[Result], path: Path) -> None:
     path.write_text(
         f"<!doctype html><html lang=en><meta charset=utf-8><title>homing under attack</title>"
         f"<style>{_STYLE}</style><h1>homing under attack</h1><table><tr><th>row<th>what<th>engine<th>jobs"
-        f"<th>lost<th>extra runs<th>refused<th>seconds<th>seed</tr>{rows}</table>{pictures}</html>",
+        f"<th>lost<th>extra runs<th>stale ends<th>seconds<th>seed</tr>{rows}</table>{pictures}</html>",
         encoding="utf-8",
     )
 
@@ -35,7 +37,7 @@ def _line(one: Result) -> str:
     counts = one.counts
     cells = [
         one.row, one.title, one.engine, f"{counts.get('enqueued', 0):,}", f"{counts.get('lost', 0):,}",
-        f"{counts.get('extra runs', 0):,}", f"{counts.get('refused', 0):,}", f"{one.seconds:.0f}", str(one.seed),
+        f"{counts.get('extra runs', 0):,}", f"{counts.get('stale ends', 0):,}", f"{one.seconds:.0f}", str(one.seed),
     ]  # fmt: skip
     shown = "".join(f"<td>{escape(cell)}" for cell in cells)
     return f"<tr{'' if one.good else ' class=bad'}>{shown}</tr>"
@@ -49,6 +51,35 @@ def _section(one: Result) -> str:
         f"<h2>{escape(one.row)} on {escape(one.engine)}</h2><p>{escape(faults)}</p>{picture(one)}"
         f"<pre>{escape(wrong)}</pre>"
     )
+
+
+def write_table(results: Sequence[Result], path: Path) -> None:
+    """The sum of all parts, a line for each row and engine, as Markdown."""
+    groups: dict[tuple[str, str], list[Result]] = {}
+    for one in results:
+        groups.setdefault((one.row, one.engine), []).append(one)
+    order = {row: at for at, row in enumerate(dict.fromkeys(row.name for row in ROWS))}
+    lines = [
+        "| row | what | engine | faults | jobs | lost | extra runs | stale ends | slowest recovery | seeds |",
+        "|---|---|---|---:|---:|---:|---:|---:|---:|---|",
+    ]
+    for (row, engine), parts in sorted(
+        groups.items(), key=lambda item: (order.get(item[0][0], 99), item[0][1])
+    ):
+        total: Counter[str] = Counter()
+        for one in parts:
+            total.update(
+                {name: count for name, count in one.counts.items() if not name.startswith("slowest")}
+            )
+        slowest = max(one.counts.get("slowest recovery ms", 0) for one in parts)
+        struck = sum(sum(one.faults.values()) for one in parts)
+        seeds = sorted(one.seed for one in parts)
+        shown = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
+        lines.append(
+            f"| {row} | {parts[0].title} | {engine} | {struck:,} | {total['enqueued']:,} | {total['lost']:,} | "
+            f"{total['extra runs']:,} | {total['stale ends']:,} | {slowest / 1000:.1f} s | {shown} |"
+        )
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def picture(one: Result) -> str:

@@ -4,6 +4,7 @@ What a job does follows from its number and the run's seed alone, so that the ch
 """
 
 import asyncio
+import ctypes
 import os
 import sys
 import time
@@ -38,7 +39,7 @@ def _told(name: str, fields: Any) -> None:
 
 events.subscribe(_told)
 
-_settled = Desk.settled
+_settled, _thrown_away = Desk.settled, Desk.thrown_away
 
 
 def _tell_settled(desk: Desk, settlements: list[Settlement], refused: list[str]) -> None:
@@ -52,6 +53,14 @@ def _tell_settled(desk: Desk, settlements: list[Settlement], refused: list[str])
         history().write(op, decision, *ids)
 
 
+def _tell_thrown_away(desk: Desk, count: int) -> None:
+    """Outcomes of runs whose lease was lost: nobody is told them."""
+    _thrown_away(desk, count)
+    if count:
+        history().write("thrown", count)
+
+
+Desk.thrown_away = _tell_thrown_away  # type: ignore[assignment, method-assign]
 Desk.settled = _tell_settled  # type: ignore[assignment, method-assign]
 
 
@@ -138,7 +147,54 @@ async def _block() -> None:
     time.sleep(plan.long_leases * plan.lease_ms / 1000)  # noqa: ASYNC251 - that is the fault
 
 
-TASKS: dict[str, Task[[int], Any]] = {
-    "quick": quick, "nap": nap, "thread": thread, "long": long, "fails": fails, "shaky": shaky, "hog": hog,
-    "blocks": blocks,
-}  # fmt: skip
+@app.task(queue=QUEUE)
+async def exits(n: int) -> None:
+    begin(n, "exits")
+    os._exit(3)
+
+
+@app.task(queue=QUEUE)
+def faults(n: int) -> None:
+    begin(n, "faults")
+    ctypes.string_at(0)
+
+
+@app.task(queue=QUEUE, timeout=0.5)
+def endless(n: int) -> None:
+    begin(n, "endless")
+    while True:
+        pass
+
+
+async def _raise(n: int, kind: str, error: BaseException) -> None:
+    run = begin(n, kind)
+    history().write("end", run, "raised")
+    raise error
+
+
+@app.task(queue=QUEUE)
+async def hungry(n: int) -> None:
+    await _raise(n, "hungry", MemoryError("as planned"))
+
+
+@app.task(queue=QUEUE)
+def stops(n: int) -> None:
+    run = begin(n, "stops")
+    history().write("end", run, "raised")
+    raise StopIteration(n)
+
+
+@app.task(queue=QUEUE)
+async def leaves(n: int) -> None:
+    await _raise(n, "leaves", SystemExit(0))
+
+
+@app.task(queue=QUEUE)
+async def quits(n: int) -> None:
+    await _raise(n, "quits", KeyboardInterrupt())
+
+
+EVERY: tuple[Task[[int], Any], ...] = (
+    quick, nap, thread, long, fails, shaky, hog, blocks, exits, faults, endless, hungry, stops, leaves, quits,
+)  # fmt: skip
+TASKS: dict[str, Task[[int], Any]] = {task.name: task for task in EVERY}

@@ -47,6 +47,13 @@ def test_a_job_that_ran_once_and_ended_is_fine(told: Tell) -> None:
     assert (verdict.counts["enqueued"], verdict.counts["runs"]) == (1, 1)
 
 
+IDLE = "5 9 fault 1 pause 1,11\n6 9 healed 1\n30 9 phase drain\n"
+
+
+def test_a_worker_that_has_nothing_to_do_may_do_nothing(told: Tell) -> None:
+    assert told(GOOD + IDLE).good
+
+
 @pytest.mark.parametrize(
     ("invariant", "story"),
     [
@@ -62,7 +69,7 @@ def test_a_job_that_ran_once_and_ended_is_fine(told: Tell) -> None:
         ("I4", GOOD + "4 22 start 0 quick a 101 1 w2"),
         ("I4", GOOD + "4 22 start 0 quick a 100 1 w2"),
         ("I6", GOOD.replace("a 100 1 w1", "a 100 2 w1")),
-        ("I12", GOOD + "5 9 fault 1 pause 1,11\n6 9 healed 1\n30 9 phase drain"),
+        ("I12", GOOD + IDLE + "5.5 9 try 1 2\n12 22 start 1 quick b 101 1 w2\n13 22 settled completed b"),
         ("I14", GOOD + "4 9 answer 0 wrong a"),
     ],
 )
