@@ -13,6 +13,7 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from homing import codec, events, limits, retries
+from homing.delivery.assurance import Assurance
 from homing.delivery.heart import boot_s
 from homing.delivery.lease import Lease
 from homing.delivery.ticker import Ticker
@@ -95,6 +96,7 @@ class Consuming:
         self.taking = taking
         self.message: Message | None = None
         self._heart = heart
+        self._assurance = Assurance(sender.name, sender.proof())
         self._lease: Lease | None = None
         self._unborn: Lease | None = None  # registered or not: the answer never came
         self._buffer: deque[tuple[Claimed, int]] = deque()
@@ -151,9 +153,8 @@ class Consuming:
         failures = 0
         while not lease.lost:
             try:
-                settled = yield from run(
-                    lease.engine.settle(lease.worker, [settlement], number=number, lean=lean)
-                )
+                command = lease.engine.settle(lease.worker, [settlement], number=number, lean=lean)
+                settled = self._assurance.heard((yield from run(self._assurance.asking(command))), 1)
             except LeaseLost:
                 lease.lose()
             except QueueFull:

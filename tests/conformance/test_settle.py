@@ -274,7 +274,9 @@ def test_a_numbered_batch_acts_once_however_often_it_arrives(queue: Queue) -> No
     assert queue.settle(worker, handed_back, number=1) == Settled(1)
     # The job comes back to the same worker, and so does a copy of what was said of its last run.
     again = queue.claim_one(worker)
+    before = queue.writes()
     assert queue.settle(worker, handed_back, number=1) == Settled(0, repeated=True)
+    assert queue.writes() > before  # for a WAIT behind it to be about
     assert queue.whole() == Whole(active={"w1": ["a"]}, workers=["w1"])
     assert queue.settle(worker, settlement(again, Ack()), number=2) == Settled(1)
     assert queue.settle(worker, handed_back, number=1) == Settled(0, repeated=True)

@@ -5,10 +5,13 @@ from typing import Any
 
 import pytest
 
+from homing import events
 from homing.command import Command
 from homing.delivery import settler as settling
+from homing.delivery.assurance import Assurance
 from homing.delivery.lease import Lease
 from homing.delivery.settler import Settler
+from homing.durability import Proof, Proven
 from homing.engines import make
 from homing.errors import LeaseLost, QueueFull, ServerUnreachable
 from homing.job import Ack, HandBack, Settled, Settlement
@@ -35,20 +38,22 @@ class Server:
         self.answers = list(answers)
         self.calls: list[list[str]] = []
         self.lean: list[bool] = []
+        self.behind: list[Any] = []
         self.held = asyncio.Event()
         self.held.set()
 
-    async def run(self, command: Command[Any]) -> Settled:
+    async def run(self, command: Command[Any]) -> Settled | Proven[Settled]:
         assert not command.resend
         words = [word.decode() if isinstance(word, bytes) else str(word) for word in command.args]
         ids = [word for word in words if word.startswith("job")]
         self.calls.append(sorted(ids))
         self.lean.append(words[2] == "1")
+        self.behind.append(command.behind)
         await self.held.wait()
         answer = self.answers.pop(0) if self.answers else Settled(len(ids))
         if isinstance(answer, Exception):
             raise answer
-        assert isinstance(answer, Settled)
+        assert isinstance(answer, Settled | Proven)
         return answer
 
 
@@ -187,4 +192,29 @@ async def test_an_error_nobody_expected_does_not_lose_outcomes() -> None:
     settler = Settler(lease, server.run, account)
     settler.add(*ack(lease, 1))
     await settler.drained()
+    assert account.done == ["job1"]
+
+
+async def test_outcomes_that_are_not_sure_are_told_once_and_leave_the_table() -> None:
+    proof = Proof("replicated", 1, 50)
+    unsure = Proven(Settled(1), 0, "nobody confirmed")
+    server, account, lease = Server(unsure, unsure, Proven(Settled(1), 1)), Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, Assurance("q", proof))
+    told: list[str] = []
+    unsubscribe = events.subscribe(lambda name, _: told.append(name))
+    for number in range(3):
+        settler.add(*ack(lease, number))
+        await settler.drained()
+    unsubscribe()
+    assert (account.done, lease.jobs) == (["job0", "job1", "job2"], {})
+    assert told == ["outcomes_unsure", "outcomes_sure_again"]
+
+
+async def test_a_call_sent_again_asks_again_whether_it_is_sure() -> None:
+    server = Server(ServerUnreachable("gone"), Proven(Settled(0, repeated=True), 1))
+    account, lease = Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, Assurance("q", Proof("replicated", 1, 50)))
+    settler.add(*ack(lease, 1))
+    await settler.drained()
+    assert server.behind == [(("WAIT", 1, 50),)] * 2
     assert account.done == ["job1"]

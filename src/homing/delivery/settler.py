@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from homing import events
 from homing.command import Command
+from homing.delivery.assurance import Assurance
 from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.lease import Lease
 from homing.engines.engine import BATCH_MAX
@@ -31,10 +32,11 @@ class Account(Protocol):
 class Settler:
     """The outcomes of one registration. One call in flight; what ends meanwhile leaves with the next."""
 
-    def __init__(self, lease: Lease, run: Run, account: Account) -> None:
+    def __init__(self, lease: Lease, run: Run, account: Account, assurance: Assurance | None = None) -> None:
         self._lease = lease
         self._run = run
         self._account = account
+        self._assurance = assurance or Assurance(lease.queue, None)
         self._waiting: list[Held] = []
         self._in_flight = 0
         self._number = 0  # of the batch in flight: a copy of it that comes late does nothing
@@ -136,8 +138,8 @@ class Settler:
     async def _call(self, batch: list[Held], *, lean: bool) -> Settled:
         settlements = [settlement for settlement, _ in batch]
         command = self._lease.engine.settle(self._lease.worker, settlements, number=self._number, lean=lean)
-        settled: Settled = await self._run(replace(command, resend=False))
-        return settled
+        answer = await self._run(self._assurance.asking(replace(command, resend=False)))
+        return self._assurance.heard(answer, len(batch))
 
     def _answered(self, batch: list[Held], settled: Settled) -> None:
         jobs = self._lease.jobs

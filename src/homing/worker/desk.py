@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from homing import codec, events
+from homing.delivery.assurance import Assurance
 from homing.delivery.heart import boot_s
 from homing.delivery.lease import Lease
 from homing.delivery.settler import Run, Settler
+from homing.durability import Proof
 from homing.job import (
     Ack,
     Again,
@@ -65,6 +67,7 @@ class Desk:
         payload_max_bytes: int,
         seal: Seal | None,
         stuck: Callable[[Entry], None],
+        proof: Callable[[str], Proof | None],
     ) -> None:
         self._tasks = tasks
         self._takers = {task.queue: task for task in tasks.values() if task.messages}
@@ -74,6 +77,8 @@ class Desk:
         self._payload_max_bytes = payload_max_bytes
         self._seal = seal
         self._stuck = stuck
+        self._proof = proof
+        self._assurances: dict[str, Assurance] = {}
         self._settlers: dict[str, Settler] = {}
         #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away, untold.
         self.counts: Counter[str] = Counter()
@@ -88,7 +93,9 @@ class Desk:
     def enlisted(self, lease: Lease) -> None:
         """A new registration: its outcomes get a settler of their own."""
         lease.on_lost(self._lost)
-        self._settlers[lease.worker] = Settler(lease, self._run, self)
+        if lease.queue not in self._assurances:
+            self._assurances[lease.queue] = Assurance(lease.queue, self._proof(lease.queue))
+        self._settlers[lease.worker] = Settler(lease, self._run, self, self._assurances[lease.queue])
         self._table.leases[lease.queue] = lease
 
     def accept(self, lease: Lease, claim: Claim) -> None:

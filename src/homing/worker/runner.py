@@ -119,6 +119,7 @@ class Runner:
             payload_max_bytes=settings.payload_max,
             seal=Seal.of(settings.signing_keys, settings.prefix),
             stuck=self._on_stuck,
+            proof=lambda queue: app.queue(queue).sender.proof(),
         )
         self._isolates = Isolates(settings.payload_max)
         self._claimers: list[Claimer] = []
