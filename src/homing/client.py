@@ -132,6 +132,10 @@ class Client:
                 if cursor == b"0":
                     break
 
+    @property
+    def target(self) -> Target:
+        return self._flight.target
+
     def describe(self) -> str:
         """Where it connects to, with the password masked."""
         return str(self._flight.target)

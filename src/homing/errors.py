@@ -59,6 +59,10 @@ class ServerMissing(ServerError):
     """No URL is set and the embedded server is not installed."""
 
 
+class ServerUnfit(ServerError):
+    """The server is set up so that it would lose jobs; the message has the line that mends it."""
+
+
 class NotDurable(ServerError):
     """The server cannot keep a job as safe as `durability` asks for; nothing was stored.
 

@@ -17,6 +17,16 @@ LEASE_MIN_S = 5.0
 #: Redis takes no larger value, whatever its own limit says.
 PAYLOAD_LIMIT_BYTES = 256 << 20
 
+_FLAGS = {
+    "1": True,
+    "true": True,
+    "yes": True,
+    "on": True,
+    "0": False,
+    "false": False,
+    "no": False,
+    "off": False,
+}
 _PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@|(?<=[?&]password=)[^&\s]*")
 
 
@@ -55,6 +65,9 @@ class Settings:
     durability_replicas: Annotated[
         int, Rule("replicas", "how many must confirm what is `replicated`", minimum=1, maximum=100)
     ] = 1
+    allow_eviction: Annotated[
+        bool, Rule("flag", "whether workers start on a server that deletes jobs when it is full")
+    ] = False
 
     signing_keys: Annotated[
         SigningKeys | None, Rule("secret", "jobs are signed with the first, and run if signed with any")
@@ -187,6 +200,10 @@ def _checked(one: Field[Any], value: object, name: str) -> object:
         if not isinstance(value, str) or not value.strip():
             raise WrongKind(f"{name} must be a text that is not empty, not {masked(repr(value)):.200}")
         return check_prefix(value) if one.name == "prefix" else value.strip()
+    if rule.unit == "flag":
+        if isinstance(value, bool):
+            return value
+        raise WrongKind(f"{name} must be true or false, not {value!r:.200}")
     if rule.unit == "level":
         return durability(value, name)
     if rule.unit == "secret":
@@ -212,6 +229,8 @@ def _parsed(name: str, text: str, variable: str) -> object:
     kind = next(_rule(one).unit for one in _public() if one.name == name)
     if kind in ("text", "secret", "path", "level"):
         return text
+    if kind == "flag":
+        return _FLAGS.get(text.lower(), text)
     try:
         return float(text) if kind == "seconds" else int(text)
     except ValueError:

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from homing import App
+from homing import App, limits
+from homing.cli import enqueue
 from homing.ids import new_id
 from tests.integration.cli_session import Shell
 from tests.servers import Server
@@ -83,6 +84,7 @@ def test_enqueue_refuses_bad_arguments_and_stores_nothing(
 
 
 def test_enqueue_may_ask_for_durability(shell: Shell, app: App) -> None:
+    assert enqueue.DURABILITIES == limits.DURABILITIES
     arguments = ("enqueue", "tidy", "--app", "tasks:app", "--durability")
     said = shell.homing(*arguments, "fsynced")
     assert (said.code, "CONFIG SET appendonly yes, CONFIG SET appendfsync always" in said.err) == (69, True)

@@ -3,27 +3,29 @@
 import pytest
 
 from homing.cli import findings
-from homing.cli.findings import Level
+from homing.fitness import Facts, Finding, Level
 
 GOOD = {
     "valkey_version": "9.1.2",
     "redis_version": "7.2.4",
     "role": "master",
     "maxmemory": "0",
-    "maxmemory_policy": "noeviction",
     "used_memory": "1048576",
-    "aof_enabled": "1",
-    "aof_last_write_status": "ok",
 }
+CONFIG = {"maxmemory-policy": "noeviction", "appendonly": "yes", "appendfsync": "always"}
 
 
-def levels(**changes: str) -> dict[str, Level]:
-    return {one.about: one.level for one in findings.server(GOOD | changes)}
+def server(**changes: str) -> list[Finding]:
+    return findings.server(Facts(info=GOOD | changes, config=CONFIG))
 
 
 def test_a_server_fit_for_jobs_gets_no_remedy() -> None:
-    assert [one.remedy for one in findings.server(GOOD)] == [""] * 6
-    assert set(levels().values()) == {Level.GOOD}
+    assert [(one.level, one.remedy) for one in server()] == [(Level.GOOD, "")] * 6
+
+
+def test_a_server_that_says_nothing_is_no_good_one() -> None:
+    found = {one.about: one.level for one in findings.server(Facts(info={}, config=None))}
+    assert found == dict.fromkeys(["info", "eviction", "persistence", "settings"], Level.WARNING)
 
 
 @pytest.mark.parametrize(
@@ -32,15 +34,11 @@ def test_a_server_fit_for_jobs_gets_no_remedy() -> None:
         ({"valkey_version": "7.0.1"}, "version", Level.BAD),
         ({"valkey_version": "9.1.0"}, "safety", Level.WARNING),
         ({"role": "slave"}, "role", Level.BAD),
-        ({"maxmemory_policy": "allkeys-lru"}, "eviction", Level.WARNING),
-        ({"maxmemory_policy": "allkeys-lru", "maxmemory": "9000000"}, "eviction", Level.BAD),
         ({"maxmemory": "1100000"}, "memory", Level.WARNING),
-        ({"aof_enabled": "0"}, "persistence", Level.WARNING),
-        ({"aof_last_write_status": "err"}, "persistence", Level.BAD),
     ],
 )
 def test_what_endangers_jobs_is_said_with_a_remedy(changes: dict[str, str], about: str, level: Level) -> None:
-    [found] = [one for one in findings.server(GOOD | changes) if one.about == about]
+    [found] = [one for one in server(**changes) if one.about == about]
     assert (found.level, bool(found.remedy)) == (level, True)
 
 

@@ -9,10 +9,11 @@ import click
 
 from homing.cli.app import app_option, load, spec
 from homing.cli.exits import DONE, FAILED
-from homing.cli.findings import Finding, Level, latency, server, tasks
+from homing.cli.findings import latency, server, tasks
 from homing.cli.output import print_json, print_table
 from homing.cli.records import pages
 from homing.cli.server import Administration, json_option, reach, server_options
+from homing.fitness import Finding, Level
 
 PINGS = 20
 #: Jobs of each queue and state whose tasks are looked up.
@@ -26,8 +27,9 @@ JOBS = 1_000
 def command(app: str | None, url: str | None, folder: str | None, prefix: str | None, as_json: bool) -> int:
     """Say whether the server is fit to keep jobs.
 
-    Looks at version, role, eviction, memory, persistence and latency, and, when an app is named, for
-    jobs whose task it does not have. Exit code 1 when something is bad.
+    Looks at version, role, memory and latency, at each setting that weakens a promise (eviction,
+    persistence, replicas, connections), and, when an app is named, for jobs whose task it does not have.
+    Each finding comes with the line that mends it. Exit code 1 when something is bad.
 
     Example: homing doctor --url redis://localhost --app tasks:app
     """
@@ -47,9 +49,12 @@ def command(app: str | None, url: str | None, folder: str | None, prefix: str | 
 
 def examine(administration: Administration, known: Collection[str] | None) -> list[Finding]:
     """All findings; `known` are the app's tasks, None when there is no app to compare with."""
+    from homing.examination import examine as examine_server
+
     client = administration.client
     here = Finding("server", Level.GOOD, client.describe())
-    findings = [here, *server(client.info()), latency(_round_trips_ms(administration))]
+    facts = examine_server(client, administration.settings)
+    findings = [here, *server(facts), latency(_round_trips_ms(administration))]
     if known is not None:
         findings.append(_tasks(administration, known))
     return findings

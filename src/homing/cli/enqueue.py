@@ -9,7 +9,9 @@ import click
 
 from homing.cli.app import app_option, load
 from homing.cli.output import print_json
-from homing.limits import DURABILITIES
+
+#: Those of homing.limits, which is not imported for a help text.
+DURABILITIES = ("memory", "replicated", "fsynced")
 
 if TYPE_CHECKING:
     from homing.app import App

@@ -1,10 +1,9 @@
 """What `homing doctor` says about a server, decided from what the server said. No I/O."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
 
 from homing.cli import holes
+from homing.fitness import Facts, Finding, Level, weaknesses
 
 OLDEST_REDIS, OLDEST_VALKEY = (6, 2), (7, 2)
 #: A round trip above this makes every call of a worker felt.
@@ -15,25 +14,15 @@ NEARLY_FULL = 0.9
 Info = Mapping[str, str]
 
 
-class Level(StrEnum):
-    GOOD = "good"
-    WARNING = "warning"
-    BAD = "bad"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at; `remedy` is what to do unless it is good."""
-
-    about: str
-    level: Level
-    says: str
-    remedy: str = ""
-
-
-def server(info: Info) -> list[Finding]:
-    """All findings about a server that INFO can tell."""
-    return [version(info), safety(info), role(info), eviction(info), memory(info), persistence(info)]
+def server(facts: Facts) -> list[Finding]:
+    """All findings about a server."""
+    info = facts.info
+    if not info:
+        return [
+            Finding("info", Level.WARNING, "INFO may not be read", "ACL SETUSER <user> +info"),
+            *weaknesses(facts),
+        ]
+    return [version(info), safety(info), role(info), memory(info), *weaknesses(facts)]
 
 
 def version(info: Info) -> Finding:
@@ -74,18 +63,6 @@ def role(info: Info) -> Finding:
     return Finding("role", Level.GOOD, "a primary")
 
 
-def eviction(info: Info) -> Finding:
-    policy = info.get("maxmemory_policy", "unknown")
-    if policy == "noeviction":
-        return Finding("eviction", Level.GOOD, "noeviction: a full server refuses jobs and loses none")
-    remedy = "CONFIG SET maxmemory-policy noeviction"
-    if int(info.get("maxmemory", "0")) > 0:
-        return Finding("eviction", Level.BAD, f"{policy}: a full server deletes jobs", remedy)
-    return Finding(
-        "eviction", Level.WARNING, f"{policy}: once maxmemory is set, jobs would be deleted", remedy
-    )
-
-
 def memory(info: Info) -> Finding:
     used, most = int(info.get("used_memory", "0")), int(info.get("maxmemory", "0"))
     if most == 0:
@@ -94,17 +71,6 @@ def memory(info: Info) -> Finding:
     if used > NEARLY_FULL * most:
         return Finding("memory", Level.WARNING, says, "raise maxmemory, or add workers")
     return Finding("memory", Level.GOOD, says)
-
-
-def persistence(info: Info) -> Finding:
-    if info.get("aof_enabled") == "1":
-        if info.get("aof_last_write_status", "ok") != "ok":
-            return Finding(
-                "persistence", Level.BAD, "the last write of the AOF failed", "look at the server's disk"
-            )
-        return Finding("persistence", Level.GOOD, "AOF: a crash of the server loses about a second at most")
-    says = "no AOF: a crash of the server loses all jobs since its last snapshot"
-    return Finding("persistence", Level.WARNING, says, "CONFIG SET appendonly yes")
 
 
 def latency(round_trips_ms: Sequence[float]) -> Finding:

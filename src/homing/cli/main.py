@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from homing.cli.exits import DONE, FAILED, INTERRUPTED, NO_SERVER, USAGE
-from homing.errors import AppNotFound, HomingError, ServerError, SettingsError
+from homing.cli.exits import DONE, FAILED, INTERRUPTED, NO_SERVER, UNFIT, USAGE
+from homing.errors import AppNotFound, HomingError, ServerError, ServerUnfit, SettingsError
 
 #: Each sub-command and the module of homing.cli that has it under the same name.
 COMMANDS = {
@@ -72,7 +72,7 @@ def cli() -> None:
 
     Options come first, then HOMING_* variables, then [tool.homing] in pyproject.toml.
     Exit codes: 0 done, 1 something failed, 2 usage, 69 no server, 75 stopped with work handed back,
-    130 interrupted.
+    78 the server would lose jobs, 130 interrupted.
     """  # noqa: D301 - click keeps the lines behind a \b as they are
 
 
@@ -107,6 +107,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def _code_of(error: HomingError) -> int:
+    if isinstance(error, ServerUnfit):
+        return UNFIT
     if isinstance(error, ServerError):
         return NO_SERVER
     return USAGE if isinstance(error, SettingsError | AppNotFound) else FAILED

@@ -43,7 +43,8 @@ def command(
     """Run the tasks of an app until told to stop.
 
     The first SIGTERM or SIGINT lets running jobs end and hands the others back, the second interrupts
-    and hands back, the third kills. Exit code 75 when running jobs were handed back.
+    and hands back, the third kills. Exit code 75 when running jobs were handed back; 78 when
+    the server evicts keys, and so jobs, when it is full (HOMING_ALLOW_EVICTION=1 works all the same).
 
     Example: homing worker tasks:app --queue emails --processes 2
     """

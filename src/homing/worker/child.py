@@ -19,7 +19,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from homing import events
-from homing.errors import AppNotFound, HomingError, ServerError, SettingsError
+from homing.errors import AppNotFound, HomingError, ServerError, ServerUnfit, SettingsError
 from homing.worker import kin
 from homing.worker.orders import (
     CONDEMNED,
@@ -28,6 +28,7 @@ from homing.worker.orders import (
     HANDED_BACK,
     LOG_FORMAT,
     NO_SERVER,
+    UNFIT,
     USAGE,
     Bye,
     Hello,
@@ -118,6 +119,8 @@ def _told(said: Joined | int) -> Said:
 
 
 def _code_of(error: HomingError) -> int:
+    if isinstance(error, ServerUnfit):
+        return UNFIT
     if isinstance(error, ServerError):
         return NO_SERVER
     return USAGE if isinstance(error, SettingsError | AppNotFound) else FAILED
@@ -143,6 +146,10 @@ def _app(start: Start, channel: Channel) -> "App":
         )
     )
     app.client.run(Command(("PING",), (), (), bool))
+    if start.first:
+        from homing.worker import fit
+
+        fit.check(app.client, settings)
     return app
 
 

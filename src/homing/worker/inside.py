@@ -11,6 +11,7 @@ from homing.client import Client
 from homing.delivery.ticker import Ticker
 from homing.errors import SettingsError, WrongKind
 from homing.keys import check_queue
+from homing.worker import fit
 from homing.worker.runner import Ending, Program, Runner
 from homing.worker.sizes import queues_of
 
@@ -61,11 +62,19 @@ class InsideWorker:
         return 0 if self._runner is None else self._runner.held
 
     async def start(self) -> None:
-        """Register and begin. Raises WrongEngine, ServerAuth and the like; an outage is waited out."""
+        """Register and begin. Raises WrongEngine, ServerAuth and the like; an outage is waited out.
+
+        Raises ServerUnfit when a full server would delete jobs.
+        """
         if self._runner is not None:
             raise RuntimeError("this worker was started before: make a new one with app.worker()")
         settings = self._app.settings
         client = Client(self._app.target(), deadline=settings.deadline)
+        try:
+            await asyncio.to_thread(fit.check, client, settings)
+        except BaseException:
+            client.close()
+            raise
         self._ticker = ticker = Ticker(client, prefix=settings.prefix)
         self._runner = Runner(
             self._app, queues=self._queues, heart=ticker, yields=True, replaces=True, **self._options

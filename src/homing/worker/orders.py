@@ -10,8 +10,8 @@ from homing.worker.page import Joined
 #: How both write their logs.
 LOG_FORMAT = "%(asctime)s %(process)d %(levelname)s %(message)s"
 
-#: How a child ends; the first five are the command's own exit codes.
-DONE, FAILED, USAGE, NO_SERVER, HANDED_BACK = 0, 1, 2, 69, 75
+#: How a child ends; the first six are the command's own exit codes.
+DONE, FAILED, USAGE, NO_SERVER, HANDED_BACK, UNFIT = 0, 1, 2, 69, 75, 78
 #: A handler was stuck: the child ended itself, its jobs are settled or handed back.
 CONDEMNED = 86
 
@@ -27,6 +27,7 @@ class Start(msgspec.Struct, omit_defaults=True):
     grace_s: float | None = None
     burst: bool = False
     solo: bool = False
+    first: bool = False  # of its supervisor: it looks at the server
     log_level: int = 20
 
 

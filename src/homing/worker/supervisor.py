@@ -76,7 +76,7 @@ class WorkerOptions:
 def run(options: WorkerOptions) -> int:
     """Work until told to stop, or in burst until nothing is left; returns the exit code.
 
-    0 done, 75 when running jobs were handed back, 130 after a third signal; 1, 2 or 69 when the first
+    0 done, 75 when running jobs were handed back, 130 after a third signal; 1, 2, 69 or 78 when the first
     child could not start, which has said why.
     """
     logging.basicConfig(level=options.log_level, format=LOG_FORMAT, stream=sys.stderr)
@@ -152,7 +152,7 @@ class Supervisor:
 
     def run(self) -> int:
         """The exit code, once every child has ended and is not to be started again."""
-        self._spawn(self._start)
+        self._spawn(msgspec.structs.replace(self._start, first=True))
         prepare()  # while the child imports its app: its lease must be kept from its first second on
         while self._children or self._due or (self._owes() and not self._stops):
             self._wait()
@@ -295,7 +295,7 @@ class Supervisor:
         rest_s = 0.0
         if self._failures > 1:
             rest_s = min(RESTART_MAX_S, RESTART_S * 2 ** min(self._failures - 2, 10))
-        self._due.append((boot_s() + rest_s, start))
+        self._due.append((boot_s() + rest_s, msgspec.structs.replace(start, first=False)))
 
     def _start_due(self) -> None:
         now_s = boot_s()
