@@ -17,7 +17,8 @@ from typing import get_args
 from chaos import play
 from chaos.play import Result
 from chaos.report import write_page, write_table
-from chaos.rows import BY_NAME, ROWS, Row, Size
+from chaos.row import Row, Size
+from chaos.rows import BY_NAME, ROWS
 from homing.engines.engine import EngineName
 
 FOLDER = Path(".chaos")
@@ -60,8 +61,11 @@ def main() -> int:
     print(f"seed {seed}", flush=True)
     results = [_played(part, folder) for part in _parts(rows, size, asked.engine or ENGINES, seed)]
     write_page(results, folder / "report.html")
-    bad = [f"{one.row}/{one.engine}/{one.seed}" for one in results if not one.good]
-    print(json.dumps({"seed": seed, "size": size, "played": len(results), "failed": bad}))
+    named = {f"{one.row}/{one.engine}/{one.seed}": one for one in results}
+    missing = {name: one.not_played for name, one in named.items() if one.not_played}
+    bad = [name for name, one in named.items() if not one.good and name not in missing]
+    verdict: dict[str, object] = {"seed": seed, "size": size, "played": len(results) - len(missing)}
+    print(json.dumps(verdict | {"failed": bad} | ({"not played": missing} if missing else {})))
     return 1 if bad else 0
 
 

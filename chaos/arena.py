@@ -45,6 +45,7 @@ class Site:
     pace: float = 1_000.0  # jobs a second of all producers together; 0: as fast as may be
     worker_options: Sequence[str] = ("--grace", "10")
     env: dict[str, str] = field(default_factory=dict)  # of workers
+    producer_env: dict[str, str] = field(default_factory=dict)
     powered: bool = False  # the server's power can be cut
     loses: bool = False  # the server may lose what it had acknowledged
     loss_window_s: float | None = None  # but only of so long before a fault
@@ -96,7 +97,8 @@ class Arena:
             pace = self.site.pace / len(self.site.producers)
             words = ["-m", "chaos.producer", *map(str, (number * FAR, STRIDE, share, mode, pace))]
             plan = replace(self.plan, url=self.producer_url())
-            self.producers.append(start(f"producer-{number}", words, plan, "producer", ROOT))
+            env = self.site.producer_env
+            self.producers.append(start(f"producer-{number}", words, plan, "producer", ROOT, **env))
 
     def __exit__(self, *_: object) -> None:
         for process in (*self.trees, *self.producers):

@@ -9,7 +9,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from chaos import clocks
 from chaos.history import Account, Fault, Run
+from chaos.windows import Windows
 
 #: Violations of one invariant that are kept word for word.
 SHOWN = 20
@@ -40,6 +42,9 @@ class Final:
     problems: tuple[str, ...] = ()  # what verify found
     lost_data: bool = False  # the server was allowed to lose what it had acknowledged
     loss_window_s: float | None = None  # but only of so long before a fault that struck everybody
+    #: Names of faults around which it was: what it had acknowledged from a second before to a second behind.
+    lossy: frozenset[str] = frozenset()
+    undone: frozenset[str] = frozenset()  # and those around which it was allowed to forget how a job ended
 
 
 @dataclass(slots=True)
@@ -72,6 +77,7 @@ def check(account: Account, final: Final, *, lease_ms: int) -> Verdict:
     _attempts(account, verdict)
     _liveness(account, verdict, lease_ns)
     _answers(account, verdict)
+    _delays(account, verdict)
     for name in ("waiting", "active", "scheduled", "workers", "replies"):
         if final.counts.get(name, 0) and not final.lost_data:
             verdict.violate("I13", f"{final.counts[name]} are still {name}")
@@ -97,9 +103,13 @@ def _ended(account: Account, final: Final, job_id: str) -> bool:
 
 def _no_loss(account: Account, final: Final, verdict: Verdict) -> None:
     """I1: what was enqueued has ended."""
+    windows = Windows.around(account, final.lossy)
     for n, how in account.enqueued.items():
         job_id = id_of(account, n)
         if how != "ok" or job_id is None or _ended(account, final, job_id):
+            continue
+        if windows.hold(account.ok_ns.get(n, 0)):
+            verdict.counts["lost in the window"] += 1
             continue
         verdict.counts["lost"] += 1
         if not final.lost_data or not _in_window(account, n, final.loss_window_s):
@@ -186,13 +196,17 @@ def _cause(account: Account, before: Run, after: Run, lease_ns: int) -> Fault | 
 
 
 def _fencing(account: Account, final: Final, verdict: Verdict) -> None:
-    """I4: one accepted end a job, and none from a run that another one had followed."""
+    """I4: one accepted end a job, and none from a run that another one had followed.
+
+    An end that a failover may have taken back does not count.
+    """
+    windows = Windows.around(account, final.undone)
     by_id = defaultdict[str, list[Run]](list)
     for runs in account.runs.values():
         for run in runs:
             by_id[run.id].append(run)
     for job_id, accepted in account.accepted.items():
-        ends = [one for one in accepted if one.decision in TERMINAL]
+        ends = [one for one in accepted if one.decision in TERMINAL and not windows.hold(one.at_ns)]
         if len(ends) > 1 and not final.lost_data:
             told = ", ".join(f"{one.decision} by {one.pid}" for one in ends)
             verdict.violate("I4", f"job {job_id} ended {len(ends)} times: {told}")
@@ -274,3 +288,9 @@ def _answers(account: Account, verdict: Verdict) -> None:
     for n, (how, job_id) in account.answers.items():
         if how == "wrong":
             verdict.violate("I14", f"who waited for job {n} ({job_id}) got another value")
+
+
+def _delays(account: Account, verdict: Verdict) -> None:
+    """I10: nothing runs before it is due."""
+    for n, missing_s in clocks.early(account):
+        verdict.violate("I10", f"job {n} ran {missing_s:.3f} s before it was due by the server's clock")

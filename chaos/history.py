@@ -8,6 +8,8 @@ files merge without an error. Nothing here goes through the server under test.
     ids <from> <id>…                      the ids that the library made for them
     start <n> <kind> <id> <token> <attempt> <worker>   a handler begins
     end <n> <id> <token> <how>            it ends: done, raised, interrupted
+    later <n> <ms>                        a job that is about to be enqueued is to wait so long
+    clock <ms>…                           from now on the server's clock is wrong by this, or by one of these
     answer <n> <right|wrong|none> <id>    what a producer got who waited for the result
     settled <decision> <id>…              outcomes that the server accepted
     gone <decision> <id>…                 outcomes that it refused
@@ -78,12 +80,17 @@ class Account:
     """All histories of a run, merged."""
 
     tried_ns: dict[int, int] = field(default_factory=dict)  # job number -> first attempt to enqueue it
+    ok_ns: dict[int, int] = field(default_factory=dict)  # job number -> when it was acknowledged
     enqueued: dict[int, str] = field(default_factory=dict)  # job number -> ok, unknown, refused
     made_ids: dict[int, str] = field(default_factory=dict)
     runs: dict[int, list[Run]] = field(default_factory=dict)  # in the order of their starts
     accepted: dict[str, list[Accepted]] = field(default_factory=dict)  # by id
     gone: dict[str, list[Accepted]] = field(default_factory=dict)  # by id
     answers: dict[int, tuple[str, str]] = field(default_factory=dict)
+    delays_ms: dict[int, int] = field(default_factory=dict)  # job number -> how long it is to wait
+    clocks_ms: list[tuple[int, list[int]]] = field(
+        default_factory=list
+    )  # (when, by what the server's is wrong)
     lost: list[tuple[int, int, str]] = field(default_factory=list)  # (when, pid, worker)
     faults: list[Fault] = field(default_factory=list)
     phases: list[tuple[int, str]] = field(default_factory=list)
@@ -102,6 +109,7 @@ def read(folder: Path) -> Account:
     for runs in account.runs.values():
         runs.sort(key=lambda run: run.start_ns)
     account.phases.sort()
+    account.clocks_ms.sort()
     return account
 
 
@@ -143,6 +151,8 @@ def _read_one(path: Path, account: Account, faults: dict[str, Fault]) -> None:
                 for n in range(int(rest[0]), int(rest[1])):
                     if _RANK[op] >= _RANK[account.enqueued.get(n, "refused")] or op == "refused":
                         account.enqueued[n] = op
+                    if op == "ok":
+                        account.ok_ns.setdefault(n, at_ns)
             case _:
                 pid = _read_rare(account, faults, pid, at_ns, op, rest)
 
@@ -158,6 +168,10 @@ def _read_rare(
         case "ids":
             for n, job_id in enumerate(rest[1:], int(rest[0])):
                 account.made_ids[n] = job_id
+        case "later":
+            account.delays_ms[int(rest[0])] = int(rest[1])
+        case "clock":
+            account.clocks_ms.append((at_ns, [int(each) for each in rest]))
         case "answer":
             account.answers[int(rest[0])] = (rest[1], rest[2])
         case "thrown":

@@ -14,9 +14,13 @@ ENOUGH = "enough"
 PLAN, ROLE = "HOMING_CHAOS_PLAN", "HOMING_CHAOS_ROLE"
 #: Runs beyond the first that a job of kind `fails` or `shaky` gets.
 RETRIES, RETRY_S = 2, 0.1
+#: How long a job of kind `later` waits, at least and at most.
+LATER_S = (0.2, 2.0)
 
 #: Kind of job -> its share of a thousand.
-MIX: dict[str, int] = {"quick": 930, "nap": 30, "thread": 15, "long": 10, "fails": 10, "shaky": 5}
+MIX: dict[str, int] = {
+    "quick": 920, "nap": 30, "thread": 15, "long": 10, "later": 10, "fails": 10, "shaky": 5,
+}  # fmt: skip
 #: Handlers that take their process with them, that never end, and that raise what a worker might trip over.
 POISON: dict[str, int] = {
     "quick": 900, "nap": 40, "exits": 4, "faults": 2, "endless": 2, "hungry": 10, "stops": 14, "leaves": 14,
@@ -47,3 +51,7 @@ class Plan:
         """What job number `n` does."""
         shares = self.mix
         return random.Random(self.seed << 32 | n).choices(list(shares), weights=list(shares.values()))[0]
+
+    def delay_s(self, n: int) -> float | None:
+        """How long job number `n` waits before it may run."""
+        return round(random.Random(~n).uniform(*LATER_S), 3) if self.kind(n) == "later" else None

@@ -9,7 +9,7 @@ from typing import Any
 
 from chaos import checker, history
 from chaos.plan import Plan
-from chaos.rows import Row, Size
+from chaos.row import NotPlayed, Row, Size
 from homing.engines.engine import EngineName
 
 #: Width of a column of the picture.
@@ -25,36 +25,52 @@ class Result:
     engine: str
     server: str
     seed: int
-    seconds: float
-    faults: dict[str, int]
-    counts: dict[str, int]
-    explained: dict[str, int]
-    violations: dict[str, list[str]]
-    unmet: list[str]
-    rss_mib: list[float]
-    ended: list[int]  # jobs ended in each column of COLUMN_S
-    struck: list[tuple[float, float, str]]  # seconds from the start: begin, end, name
+    seconds: float = 0.0
+    faults: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict)
+    explained: dict[str, int] = field(default_factory=dict)
+    violations: dict[str, list[str]] = field(default_factory=dict)
+    unmet: list[str] = field(default_factory=list)
+    rss_mib: list[float] = field(default_factory=list)
+    ended: list[int] = field(default_factory=list)  # jobs ended in each column of COLUMN_S
+    #: Seconds from the start: begin, end, name.
+    struck: list[tuple[float, float, str]] = field(default_factory=list)
     columns_s: float = COLUMN_S
+    not_played: str = ""  # why not
     notes: dict[str, Any] = field(default_factory=dict)
 
     @property
     def good(self) -> bool:
-        return not self.violations and not self.unmet
+        return not self.violations and not self.unmet and not self.not_played
 
     def line(self) -> str:
         """The result in one line."""
+        if self.not_played:
+            return f"{self.row:4} {self.engine:8} not played: {self.not_played}"
         counts = Counter(self.counts)
+        window = counts["lost in the window"]
         struck = ", ".join(f"{count:,} {name}" for name, count in self.faults.items())
         return (
             f"{self.row:4} {self.engine:8} {'ok  ' if self.good else 'FAIL'} {self.seconds:6.1f} s  "
             f"{counts['enqueued']:>9,} jobs  {counts['lost']:,} lost  {counts['extra runs']:,} extra runs  "
-            f"{counts['stale ends']:,} stale ends  {struck}"
+            f"{counts['stale ends']:,} stale ends  "
+            f"{f'{window:,} lost in the window  ' if window else ''}{struck}"
         )
 
 
 def play(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:
     """Play a row in a new folder; its histories and logs stay there."""
     folder.mkdir(parents=True)
+    try:
+        return _played(row, size, engine=engine, seed=seed, folder=folder)
+    except NotPlayed as why:
+        server = row.site.server
+        return Result(
+            row=row.name, title=row.title, engine=engine, server=server, seed=seed, not_played=str(why)
+        )
+
+
+def _played(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:
     plan = Plan(
         url="",
         folder=str(folder),

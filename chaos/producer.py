@@ -70,6 +70,9 @@ class Producer:
     async def _send(self, numbers: range, *, own: bool) -> None:
         """Enqueue these, and tell how it ended; what is not known of ids of ours is tried again."""
         calls = [self._call(n, own=own) for n in numbers]
+        for n, call in zip(numbers, calls, strict=True):
+            if call.options.delay_ms:
+                history().write("later", n, call.options.delay_ms)
         history().write("try", numbers.start, numbers.stop)
         while True:
             try:
@@ -93,15 +96,13 @@ class Producer:
 
     def _call(self, n: int, *, own: bool) -> Call[Any]:
         task = workload.TASKS[plan.kind(n)]
-        if own:
-            return task.options(id=f"own-{n}").call(n)
-        return task.call(n)
+        return task.options(id=f"own-{n}" if own else None, delay=plan.delay_s(n)).call(n)
 
     async def _enqueue(self, numbers: range, calls: list[Call[Any]]) -> list[Job[Any]]:
         if self._mode == "many":
             return workload.quick.enqueue_many(calls)
         [call], [n] = calls, numbers
-        bound = call.task.options(id=call.options.id)
+        bound = call.task.options(id=call.options.id, delay=plan.delay_s(n))
         if self._mode == "async":
             return [await bound.aenqueue(n)]
         job = bound.enqueue(n)

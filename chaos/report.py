@@ -1,7 +1,7 @@
 """The results as a page: a line for each row, and a picture of faults and throughput over time."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
@@ -36,11 +36,21 @@ def write_page(results: Sequence[Result], path: Path) -> None:
 def _line(one: Result) -> str:
     counts = one.counts
     cells = [
-        one.row, one.title, one.engine, f"{counts.get('enqueued', 0):,}", f"{counts.get('lost', 0):,}",
+        one.row, _title(one), one.engine, f"{counts.get('enqueued', 0):,}", _lost(counts),
         f"{counts.get('extra runs', 0):,}", f"{counts.get('stale ends', 0):,}", f"{one.seconds:.0f}", str(one.seed),
     ]  # fmt: skip
     shown = "".join(f"<td>{escape(cell)}" for cell in cells)
     return f"<tr{'' if one.good else ' class=bad'}>{shown}</tr>"
+
+
+def _title(one: Result) -> str:
+    return f"{one.title} (not played: {one.not_played})" if one.not_played else one.title
+
+
+def _lost(counts: Mapping[str, int]) -> str:
+    """What was lost, and what could not be helped: it was acknowledged within a second of a failover."""
+    window = counts.get("lost in the window", 0)
+    return f"{counts.get('lost', 0):,}" + (f" (and {window:,} in the window)" if window else "")
 
 
 def _section(one: Result) -> str:
@@ -76,7 +86,7 @@ def write_table(results: Sequence[Result], path: Path) -> None:
         seeds = sorted(one.seed for one in parts)
         shown = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
         lines.append(
-            f"| {row} | {parts[0].title} | {engine} | {struck:,} | {total['enqueued']:,} | {total['lost']:,} | "
+            f"| {row} | {parts[0].title} | {engine} | {struck:,} | {total['enqueued']:,} | {_lost(total)} | "
             f"{total['extra runs']:,} | {total['stale ends']:,} | {slowest / 1000:.1f} s | {shown} |"
         )
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")

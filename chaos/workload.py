@@ -100,6 +100,11 @@ async def nap(n: int) -> int:
 
 
 @app.task(queue=QUEUE)
+async def later(n: int) -> int:
+    return await _run(n, "later")
+
+
+@app.task(queue=QUEUE)
 async def long(n: int) -> int:
     return await _run(n, "long", lambda: asyncio.sleep(plan.long_leases * plan.lease_ms / 1000))
 
@@ -195,6 +200,6 @@ async def quits(n: int) -> None:
 
 
 EVERY: tuple[Task[[int], Any], ...] = (
-    quick, nap, thread, long, fails, shaky, hog, blocks, exits, faults, endless, hungry, stops, leaves, quits,
+    quick, nap, thread, long, later, fails, shaky, hog, blocks, exits, faults, endless, hungry, stops, leaves, quits,
 )  # fmt: skip
 TASKS: dict[str, Task[[int], Any]] = {task.name: task for task in EVERY}

@@ -34,7 +34,7 @@ SOCKET_PATH_MAX = 100
 
 # The server's keeper: its standard input is a pipe from us that ends when we do. It kills at once,
 # since a server in an endless script hears nothing else; what was written to an AOF stays.
-_KEEPER = """
+KEEPER = """
 "$@" </dev/null >>server.log 2>&1 &
 echo $!
 trap '' INT TERM HUP
@@ -150,7 +150,7 @@ def start(name: str, folder: Path, **options: str) -> Server:
     lines = _configuration(name, address) | {key.replace("_", "-"): value for key, value in options.items()}
     words = [word for key, value in lines.items() for word in (f"--{key}", value)]
     keeper = subprocess.Popen(
-        ["/bin/sh", "-c", _KEEPER, "keeper", str(binary(name)), *words],
+        ["/bin/sh", "-c", KEEPER, "keeper", str(binary(name)), *words],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         cwd=folder,

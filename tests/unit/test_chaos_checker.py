@@ -22,7 +22,7 @@ def told(tmp_path: Path) -> Tell:
             "22": ["0 hello worker 22 2"],
             "9": ["0 hello harness 9 0"],
         }
-        for line in story.strip().splitlines():
+        for line in filter(None, story.splitlines()):
             at_s, pid, rest = line.split(maxsplit=2)
             files[pid].append(f"{int(float(at_s) * 1e9)} {rest}")
         for pid, lines in files.items():
@@ -132,3 +132,48 @@ def test_a_line_that_a_kill_cut_off_is_not_read(tmp_path: Path) -> None:
     account = history.read(tmp_path)
     assert account.torn == 1
     assert [run.how for run in account.runs[0]] == [""]
+
+
+@pytest.mark.parametrize(("acknowledged_s", "lost"), [(7.9, 1), (8.1, 0), (12.9, 0), (13.1, 1)])
+def test_only_what_was_acknowledged_around_a_failover_may_be_lost(
+    told: Tell, acknowledged_s: float, lost: int
+) -> None:
+    story = f"1 9 try 0 1\n{acknowledged_s} 9 ok 0 1\n9 9 fault 1 switch *\n12 9 healed 1"
+    verdict = told(story, Final(counts={}, lossy=frozenset({"switch"})))
+    assert (verdict.counts["lost"], verdict.counts["lost in the window"]) == (lost, 1 - lost)
+    assert ("I1" in verdict.violations) == bool(lost)
+
+
+@pytest.mark.parametrize(("ended_s", "good"), [(3.1, False), (8.1, True)])
+def test_only_an_end_that_a_failover_may_have_taken_back_may_come_twice(
+    told: Tell, ended_s: float, good: bool
+) -> None:
+    story = f"""
+1 9 try 0 1
+1.1 9 ok 0 1
+2 11 start 0 quick a 100 1 w1
+3 11 end 0 a 100 done
+{ended_s} 11 settled completed a
+9 9 fault 1 switch *
+12 9 healed 1
+12.5 22 start 0 quick a 101 1 w2
+12.6 22 end 0 a 101 done
+14 22 settled completed a
+"""
+    assert ("I4" not in told(story, Final(counts={}, undone=frozenset({"switch"}))).violations) == good
+
+
+@pytest.mark.parametrize(
+    ("clock", "good"),
+    [
+        ("", False),
+        ("1.5 9 clock 0 60000\n1.6 9 clock 60000", True),  # it jumped over the time
+        ("0.5 9 clock 60000\n1.5 9 clock 60000 0\n1.6 9 clock 0", False),
+        ("1 9 clock 0 60000\n1.05 9 clock 60000", True),  # enqueued just before the jump, or just behind it
+        ("0.5 9 clock 0 60000\n0.6 9 clock 60000", False),
+        ("2.5 9 clock 0 60000", False),
+    ],
+)
+def test_a_job_runs_when_it_is_due_by_the_servers_clock(told: Tell, clock: str, *, good: bool) -> None:
+    verdict = told(f"0.9 9 later 0 3000\n{GOOD}\n{clock}")
+    assert ("I10" not in verdict.violations) == good
