@@ -110,7 +110,8 @@ def all_mutants() -> list[Mutant]:
 class Workshop:
     """A copy of the package, in which one file at a time is changed, and the tests that run on it."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tests: list[str]) -> None:
+        self.tests = tests
         self.source = folder / "src"
         shutil.copytree(ROOT / "src", self.source, ignore=shutil.ignore_patterns("__pycache__"))
         self.environment = {**os.environ, "PYTHONPATH": str(self.source)}
@@ -131,7 +132,7 @@ class Workshop:
 
     def passes(self, engines: list[str], server: str) -> tuple[bool, str]:
         """Whether the conformance tests of these engines pass; and the end of what they say."""
-        words = [sys.executable, "-m", "pytest", "tests/conformance", "-x", "-q", "--no-header", "--tb=line"]
+        words = [sys.executable, "-m", "pytest", *self.tests, "-x", "-q", "--no-header", "--tb=line"]
         words += ["-p", "no:cacheprovider", "--client=sync", f"--server={server}"]
         words += [f"--engine={engine}" for engine in engines]
         try:
@@ -162,7 +163,7 @@ def ready(workshop: Workshop, server: str) -> bool:
     return " passed" in said
 
 
-def judge(mutants: list[Mutant], *, verbose: bool) -> dict[Mutant, bool]:
+def judge(mutants: list[Mutant], tests: list[str], *, verbose: bool) -> dict[Mutant, bool]:
     """Which mutants were caught; those that the time did not suffice for were not.
 
     Mutants for a server that is not installed here are left out.
@@ -185,7 +186,7 @@ def judge(mutants: list[Mutant], *, verbose: bool) -> dict[Mutant, bool]:
         return caught
 
     with tempfile.TemporaryDirectory(prefix="homing-mutants-") as folder:
-        workshops = [Workshop(Path(folder) / str(number)) for number in range(PROCESSES)]
+        workshops = [Workshop(Path(folder) / str(number), tests) for number in range(PROCESSES)]
         servers = {server: ready(workshops[0], server) for server in {mutant.server for mutant in mutants}}
         for workshop in workshops:
             idle.put(workshop)
@@ -204,12 +205,15 @@ def main() -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--only", default="", help="only files whose path has this in it")
+    parser.add_argument(
+        "--tests", action="append", help="only these tests: quicker, but others may see what these do not"
+    )
     parser.add_argument("--verbose", action="store_true", help="say for each mutant what caught it")
     options = parser.parse_args()
     mutants = [mutant for mutant in all_mutants() if options.only in mutant.file]
     began = time.monotonic()
     print(f"{len(mutants)} writes, each disabled in turn", flush=True)
-    caught = judge(mutants, verbose=options.verbose)
+    caught = judge(mutants, options.tests or ["tests/conformance"], verbose=options.verbose)
     survivors = [mutant for mutant, seen in caught.items() if not seen]
     for mutant in survivors:
         print(

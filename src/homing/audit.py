@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from homing import limits
 from homing.engines.engine import Engine
-from homing.job import Problem
+from homing.job import Problem, State
 from homing.steps import Steps, run, run_all, sleep
 
 #: Jobs looked at in one call.
@@ -27,8 +27,11 @@ class Repaired(Struct, frozen=True):
     left: list[str]  # what is wrong and was left as it is
 
 
-def verify(engine: Engine, *, rate: float | None = None) -> Steps[list[Problem]]:
-    """All that is wrong with a queue, each seen twice. At most `rate` jobs a second are looked at."""
+def verify(engine: Engine, *, rate: float | None = None, payloads: bool = False) -> Steps[list[Problem]]:
+    """All that is wrong with a queue, each seen twice. At most `rate` jobs a second are looked at.
+
+    With `payloads` each that waits, runs or is scheduled is fetched and compared with its checksum.
+    """
     if rate is not None:
         limits.per_second(rate, "rate")
     found: list[Problem] = []
@@ -42,10 +45,33 @@ def verify(engine: Engine, *, rate: float | None = None) -> Steps[list[Problem]]
         unsure.difference_update(page.ids)
         if not (cursor := page.cursor):
             break
-        if rate and (rest_s := PAGE / rate - (time.monotonic() - started_s)) > 0:
-            yield from sleep(rest_s)
+        yield from _rest(rate, started_s)
     found += [Problem(f"job:{one}", f"job {one} says that it is waiting and is not there") for one in unsure]
-    return (yield from still(engine, found))
+    found = yield from still(engine, found)
+    return found + (yield from _corrupted(engine, rate)) if payloads else found
+
+
+def _corrupted(engine: Engine, rate: float | None) -> Steps[list[Problem]]:
+    found: list[Problem] = []
+    for state in (State.SCHEDULED, State.WAITING, State.ACTIVE):
+        cursor = ""
+        while True:
+            started_s = time.monotonic()
+            page = yield from run(engine.peek(state, cursor=cursor, limit=PAGE))
+            found += [
+                Problem(f"job:{job.id}", f"job {job.id} is not what was enqueued: who claims it will bury it")
+                for job in page.jobs
+                if job.corrupted
+            ]
+            if not (cursor := page.cursor):
+                break
+            yield from _rest(rate, started_s)
+    return found
+
+
+def _rest(rate: float | None, started_s: float) -> Steps[None]:
+    if rate and (rest_s := PAGE / rate - (time.monotonic() - started_s)) > 0:
+        yield from sleep(rest_s)
 
 
 def still(engine: Engine, found: list[Problem]) -> Steps[list[Problem]]:

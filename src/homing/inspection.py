@@ -116,16 +116,16 @@ class Inspection:
     async def astatistics(self, minute: int | None = None) -> Mapping[str, int]:
         return await self.sender.link.ado(self._statistics(minute))
 
-    def verify(self, *, rate: float | None = None) -> list[str]:
+    def verify(self, *, rate: float | None = None, payloads: bool = False) -> list[str]:
         """Prove that every job is in exactly one place and all counts add up; returns what is wrong.
 
         May run on a live queue: what is wrong is looked at twice. Looks at every job and at all keys of
-        the server, at most `rate` a second.
+        the server, at most `rate` a second; with `payloads` compares each payload with its checksum.
         """
-        return self.sender.link.do(self._verify(rate))
+        return self.sender.link.do(self._verify(rate, payloads))
 
-    async def averify(self, *, rate: float | None = None) -> list[str]:
-        return await self.sender.link.ado(self._verify(rate))
+    async def averify(self, *, rate: float | None = None, payloads: bool = False) -> list[str]:
+        return await self.sender.link.ado(self._verify(rate, payloads))
 
     def repair(self, *, dry_run: bool = False) -> Repaired:
         """Mend what `verify` finds, on a live queue too; no job that has a body is deleted.
@@ -211,9 +211,9 @@ class Inspection:
         engine = yield from self.sender.looked()
         return (yield from run(engine.statistics(int(time.time() // 60) - 1 if minute is None else minute)))
 
-    def _verify(self, rate: float | None) -> Steps[list[str]]:
+    def _verify(self, rate: float | None, payloads: bool) -> Steps[list[str]]:
         engine = yield from self.sender.looked()
-        return [problem.says for problem in (yield from audit.verify(engine, rate=rate))]
+        return [problem.says for problem in (yield from audit.verify(engine, rate=rate, payloads=payloads))]
 
     def _repair(self, dry_run: bool) -> Steps[Repaired]:
         engine = yield from self.sender.looked()

@@ -14,11 +14,13 @@ from homing.cli.server import json_option, reach, server_options
     type=float,
     help="Look at no more than so many jobs a second (default: as fast as it goes).",
 )
+@click.option("--payloads", is_flag=True, help="Compare each payload with its checksum, too.")
 @server_options
 @json_option
 def command(
     queues: tuple[str, ...],
     rate: float | None,
+    payloads: bool,
     url: str | None,
     folder: str | None,
     prefix: str | None,
@@ -40,7 +42,8 @@ def command(
         else:
             engines = server.engines(server.queues())
         found = {
-            name: drive(server.client, audit.verify(engine, rate=rate)) for name, engine in engines.items()
+            name: drive(server.client, audit.verify(engine, rate=rate, payloads=payloads))
+            for name, engine in engines.items()
         }
     if as_json:
         print_json(

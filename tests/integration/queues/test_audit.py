@@ -76,6 +76,16 @@ def test_a_dry_run_says_what_a_repair_then_does(app: App, queue: Queue) -> None:
     assert queue.counts() == Counts(waiting=3, scheduled=1)
 
 
+def test_payloads_are_compared_where_it_is_asked_for(app: App, queue: Queue) -> None:
+    queue.put_many(range(250))
+    job = queue.put("later", delay=60)
+    assert queue.verify(payloads=True) == []
+    hset(app, queue.keys.job(job.id), "payload", '"latex"')
+    assert queue.verify() == []
+    [problem] = queue.verify(payloads=True, rate=1e6)
+    assert f"job {job.id} is not what was enqueued" in problem
+
+
 def test_a_job_lost_from_a_long_list_comes_back(app: App) -> None:
     queue = app.queue("outbox", engine="lists")
     jobs = queue.put_many(range(1_500))
