@@ -24,8 +24,26 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from homing.cli.profiles import rules
+
 #: The servers the suite runs on, in the order of its reports.
 NAMES = ("valkey-9.1", "redis-6.2", "redis-7.0", "redis-8.2", "valkey-cluster")
+#: `make test-acl`: everything runs as a user with the rights that `homing acl` prints.
+BY_ACL = bool(os.environ.get("HOMING_TEST_ACL"))
+USER, PASSWORD = "homing", "a-password-of-the-tests"
+#: What the keys of tests begin with.
+PREFIXES = (
+    "homing",
+    "queues-*",
+    "runner*",
+    "tree-*",
+    "site-*",
+    "killers-*",
+    "fundamentals-*",
+    "every-*",
+    "unit",
+    "shop",
+)
 #: How long a server may take to answer its first PING.
 START_S = 20.0
 SLOTS = 16_384
@@ -101,8 +119,13 @@ class Server:
     keeper: "subprocess.Popen[bytes]"
     litter: list[Path] = field(default_factory=list)
 
+    @property
+    def path(self) -> str:
+        """Its unix socket."""
+        return str(self.address["unix_socket_path"])
+
     def redis(self, **options: Any) -> "redis.Redis":
-        """A plain client of its own, as a foreign program would use (bytes, no retries)."""
+        """A plain client of its own, as a foreign program would use (bytes, no retries), with all rights."""
         return redis.Redis(**({"retry": Retry(NoBackoff(), 0)} | self.address | options))
 
     def stop(self) -> None:
@@ -160,10 +183,37 @@ def start(name: str, folder: Path, **options: str) -> Server:
     server = Server(name, url, int(keeper.stdout.readline()), folder, address, keeper, litter)
     try:
         _wait_until_ready(server, cluster=cluster)
+        if BY_ACL:
+            _let_in(server)
     except BaseException:
         server.stop()
         raise
     return server
+
+
+def _let_in(server: Server) -> None:
+    """Have `url` name a user with the rights that `homing acl` prints, on the keys that tests use."""
+    granted = [word for word in rules(config=True) if not word.startswith("~")]
+    keys = [f"~{prefix}:*" for prefix in PREFIXES]
+    with server.redis() as client:
+        client.execute_command("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}", *keys, *granted)
+    server.url = server.url.replace("://", f"://{USER}:{PASSWORD}@", 1)
+
+
+def as_anybody(url: str) -> str:
+    """The URL for what is no business of homing's: tests of the clients send commands of their own."""
+    return url.replace(f"{USER}:{PASSWORD}@", "", 1)
+
+
+def denied(server: Server) -> list[str]:
+    """What the server refused to the user of `homing acl` since it was started."""
+    try:
+        with server.redis(decode_responses=True) as client:
+            log = client.execute_command("ACL", "LOG", "1000")
+    except redis.RedisError:  # it is gone, or on purpose not as it should be
+        return []
+    entries = [one if isinstance(one, dict) else dict(zip(one[::2], one[1::2], strict=True)) for one in log]
+    return sorted({f"{one['reason']} {one['object']}" for one in entries if one["username"] == USER})
 
 
 def _configuration(name: str, address: dict[str, Any]) -> dict[str, str]:
@@ -208,9 +258,12 @@ class Servers:
         return self._running[name]
 
     def stop(self) -> None:
+        """End them all. AssertionError names what `homing acl` does not grant and somebody needed."""
+        refused = [word for server in self._running.values() if BY_ACL for word in denied(server)]
         for server in self._running.values():
             server.stop()
         self._running.clear()
+        assert refused == []
 
 
 @contextmanager
@@ -221,6 +274,7 @@ def running(name: str, **options: str) -> Iterator[Server]:
         start(name, Path(folder), **options) as server,
     ):
         yield server
+        assert not BY_ACL or denied(server) == []
 
 
 @contextmanager

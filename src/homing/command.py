@@ -106,8 +106,9 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
     flags = "allow-oom" if lean else words.get("FLAGS", "")
     text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
     # Without flags (6.2) a script is refused on a full server by its first write that may
-    # grow memory, unless a write that may not went before: this one deletes nothing.
-    plain = f"redis.call('DEL', KEYS[1])\n{code}" if "allow-oom" in flags else code
+    # grow memory, unless a write that may not went before: this key never exists, and a producer, who
+    # must not delete, may say how long one lives.
+    plain = f"redis.call('EXPIRE', KEYS[1], 1)\n{code}" if "allow-oom" in flags else code
     return Script(
         name=name,
         text=text,

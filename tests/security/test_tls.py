@@ -42,7 +42,7 @@ def tls(
             context.wrap_socket(client, server_side=True) as safe,
         ):
             behind = socket.socket(socket.AF_UNIX)
-            behind.connect(server.url.removeprefix("unix://"))
+            behind.connect(server.path)
             with behind:
                 pair(safe, behind)
 

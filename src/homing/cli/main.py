@@ -27,6 +27,7 @@ COMMANDS = {
     "verify": "verify",
     "repair": "repair",
     "config": "config",
+    "acl": "acl",
 }
 
 

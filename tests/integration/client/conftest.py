@@ -10,6 +10,7 @@ from homing.aclient import AsyncClient
 from homing.client import Client
 from homing.command import Command
 from homing.target import Target
+from tests.servers import as_anybody
 
 Connect = Callable[..., "Client | Looped"]
 
@@ -63,6 +64,7 @@ def connect(request: pytest.FixtureRequest) -> Iterator[Connect]:
 
     def connected(where: object, deadline: float = 5.0) -> Client | Looped:
         kind = Client if request.param == "sync" else Looped
+        where = as_anybody(where) if isinstance(where, str) else where
         made.append(kind(Target.parse(where), deadline=deadline))
         return made[-1]
 

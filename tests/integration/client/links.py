@@ -82,7 +82,7 @@ def pair(one: socket.socket, other: socket.socket) -> None:
 
 @contextmanager
 def proxy(url: str) -> Iterator[Proxy]:
-    one = Proxy(url.removeprefix("unix://"))
+    one = Proxy(url.rpartition("@")[2].removeprefix("unix://"))
     try:
         yield one
     finally:

@@ -15,7 +15,7 @@ from homing.errors import LeaseLost, QueueFull, ServerAuth, WrongType
 from homing.target import Target
 from tests.integration.client.conftest import Connect
 from tests.integration.client.scripts import count, echo, raw, script, tell
-from tests.servers import NAMES, Missing, Server, Servers, running
+from tests.servers import NAMES, Missing, Server, Servers, as_anybody, running
 
 
 @pytest.fixture(params=NAMES)
@@ -139,7 +139,7 @@ def test_a_full_server_refuses_with_queue_full(connect: Connect, name: str) -> N
 
 
 def test_threads_get_their_own_answers(valkey: Server) -> None:
-    client = Client(Target.parse(valkey.url))
+    client = Client(Target.parse(as_anybody(valkey.url)))
     wrong: list[Any] = []
 
     def call(name: str) -> None:
@@ -158,7 +158,7 @@ def test_threads_get_their_own_answers(valkey: Server) -> None:
 
 
 def test_waits_at_the_same_time_have_connections_of_their_own(valkey: Server) -> None:
-    client = Client(Target.parse(valkey.url))
+    client = Client(Target.parse(as_anybody(valkey.url)))
     plain = valkey.redis()
     bells = [f"homing:{{waits}}:bell{i}" for i in range(5)]
     heard: list[bytes | None] = []
@@ -194,7 +194,7 @@ def test_closing_leaves_no_connection_and_a_closed_client_connects_again(connect
 def test_settings_that_may_not_be_read_are_none(connect: Connect) -> None:
     with running("valkey-9.1") as server:
         tell(server, "ACL", "SETUSER", "u", "on", ">p", "~*", "+@all", "-config", "-command")
-        client = connect(server.url.replace("unix://", "unix://u:p@"))
+        client = connect(as_anybody(server.url).replace("unix://", "unix://u:p@"))
         assert client.config("maxmemory") is None
         assert client.run(echo("works")) == b"works"
         with pytest.raises(ServerAuth, match="denies CONFIG"):

@@ -15,7 +15,7 @@ from homing.target import Target
 from tests.integration.client.conftest import Connect
 from tests.integration.client.links import proxy
 from tests.integration.client.scripts import count, echo, tell
-from tests.servers import Server, running, start
+from tests.servers import Server, as_anybody, running, start
 
 
 @pytest.mark.parametrize("how", ["closed", "swallowed"])
@@ -110,7 +110,7 @@ def test_a_stopped_server_costs_the_deadline_and_no_more(connect: Connect) -> No
 
 
 def test_a_forked_child_has_connections_of_its_own(valkey: Server) -> None:
-    client = Client(Target.parse(valkey.url))
+    client = Client(Target.parse(as_anybody(valkey.url)))
     client.run(echo("parent"))
     children = []
     for child in range(3):
@@ -125,7 +125,7 @@ def test_a_forked_child_has_connections_of_its_own(valkey: Server) -> None:
 
 
 async def test_a_cancelled_call_leaves_no_answer_for_the_next(valkey: Server) -> None:
-    client = AsyncClient(Target.parse(valkey.url))
+    client = AsyncClient(Target.parse(as_anybody(valkey.url)))
     await client.run(echo("connected"))
     for number in range(100):
         call = asyncio.create_task(client.run(echo(f"cancelled-{number}")))
@@ -140,7 +140,7 @@ async def test_a_cancelled_call_leaves_no_answer_for_the_next(valkey: Server) ->
 
 
 async def test_tasks_get_their_own_answers(valkey: Server) -> None:
-    async with AsyncClient(Target.parse(valkey.url)) as client:
+    async with AsyncClient(Target.parse(as_anybody(valkey.url))) as client:
 
         async def call(name: str) -> bool:
             return all([await client.run(echo(f"{name}-{i}")) == f"{name}-{i}".encode() for i in range(50)])
@@ -152,7 +152,7 @@ async def test_tasks_get_their_own_answers(valkey: Server) -> None:
 
 
 def test_an_async_client_says_that_it_belongs_to_another_loop(valkey: Server) -> None:
-    client = AsyncClient(Target.parse(valkey.url))
+    client = AsyncClient(Target.parse(as_anybody(valkey.url)))
 
     async def use() -> None:
         await client.run(echo("x"))

@@ -22,7 +22,7 @@ from homing.errors import (
 from tests.integration.client.conftest import Connect
 from tests.integration.client.links import listener
 from tests.integration.client.scripts import count, echo, raw, tell
-from tests.servers import free_ports, running
+from tests.servers import as_anybody, free_ports, running
 
 #: What is final must be said within this time, however long the deadline is.
 SOON_S = 2.0
@@ -44,7 +44,7 @@ def test_a_password_is_asked_for_and_taken(connect: Connect) -> None:
 
 def test_a_password_nobody_wants_is_refused(connect: Connect) -> None:
     with running("valkey-9.1") as server, pytest.raises(ServerAuth, match="without any password configured"):
-        connect(server.url.replace("unix://", "unix://:p@")).run(echo("x"))
+        connect(as_anybody(server.url).replace("unix://", "unix://:p@")).run(echo("x"))
 
 
 @pytest.mark.parametrize("name", ["valkey-9.1", "redis-6.2", "redis-8.2"])
@@ -54,7 +54,7 @@ def test_what_a_user_may_not_is_named(connect: Connect, name: str) -> None:
         tell(server, "ACL", "SETUSER", "b", "on", ">p", "~other*", "+@all")
         tell(server, "ACL", "SETUSER", "c", "on", ">p", "~*", "+@all", "-incr")
         for user in "abc":
-            client = connect(server.url.replace("unix://", f"unix://{user}:p@"))
+            client = connect(as_anybody(server.url).replace("unix://", f"unix://{user}:p@"))
             with pytest.raises(ServerAuth, match="denies count"):
                 client.run(count("homing:{t}:denied"))
             [error] = client.run_many([count("homing:{t}:denied")])

@@ -229,7 +229,7 @@ def _tls_before(server: Server, certificate: Path) -> Iterator[int]:
         sink.close()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        up_reader, up_writer = await asyncio.open_unix_connection(server.url.removeprefix("unix://"))
+        up_reader, up_writer = await asyncio.open_unix_connection(server.path)
         await asyncio.gather(copy(reader, up_writer), copy(up_reader, writer))
 
     loop = asyncio.new_event_loop()

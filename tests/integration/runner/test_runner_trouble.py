@@ -47,7 +47,7 @@ async def test_lost_replies_lose_no_job_and_run_none_twice(
     runs: Counter[int] = Counter()
     step = declare(app, engine, runs)
     with tempfile.TemporaryDirectory() as folder:
-        async with lossy(valkey.url.removeprefix("unix://"), Path(folder), seed=SEED) as (proxy, url):
+        async with lossy(valkey.path, Path(folder), seed=SEED) as (proxy, url):
             beyond = App(url, prefix=prefix)
             declare(beyond, engine, runs)
             async with beyond.worker(concurrency=20) as worker:
