@@ -27,7 +27,12 @@ _FLAGS = {
     "no": False,
     "off": False,
 }
-_PASSWORD = re.compile(r"(?<=://)([^/@\s:]*):\S*@|(?<=[?&]password=)[^&\s]*")
+_PASSWORD = re.compile(
+    r"(?<=://)([^/@\s:]*):\S*@"
+    r"|(?<=password=)[^&\s]*|(?<=://)[^/@\s:]+(?=@)"
+    # A password that lost its host stands where a port does, and is not only digits.
+    r"|(?<=://)(?P<user>[^/@\s:,\[\]]*):(?!\d{1,5}(?![\w%~!$*+;=-]))[^/@\s,?]+"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +176,13 @@ _QUEUE_NUMBERS = ("ids_max", "result_max", "dead_max", "facts_max", "crash_max")
 
 def masked(text: str) -> str:
     """The text with the password of any URL in it replaced by ***."""
-    return _PASSWORD.sub(lambda found: "***" if found[1] is None else f"{found[1]}:***@", text)
+    return _PASSWORD.sub(_mask, text)
+
+
+def _mask(found: "re.Match[str]") -> str:
+    if found[1] is not None:
+        return f"{found[1]}:***@"
+    return "***" if found["user"] is None else f"{found['user']}:***"
 
 
 def described() -> dict[str, tuple[str, str]]:

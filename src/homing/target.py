@@ -176,7 +176,13 @@ def _from_url(url: str) -> Target:
     try:
         parts = urlsplit(url)
     except ValueError as error:
-        raise _refuse(url, "an IPv6 address stands in brackets, redis://[::1]:6379") from error
+        # Its own words may hold the whole address, password and all.
+        hint = (
+            "an IPv6 address stands in brackets, redis://[::1]:6379"
+            if "IPv6" in str(error)
+            else "it is no URL"
+        )
+        raise _refuse(url, hint) from None
     if "@" in parts.path + parts.query and "@" not in parts.netloc:
         raise _refuse(url, "a / or ? inside the user or password is written %2F or %3F")
     userinfo, _, hosts = parts.netloc.rpartition("@")

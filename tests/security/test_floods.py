@@ -1,7 +1,6 @@
 """More than there should be: large payloads and long lists cost what they must, and no more."""
 
 import resource
-import time
 from pathlib import Path
 
 import pytest
@@ -54,9 +53,14 @@ def test_a_consumer_is_bounded_too(site: Site) -> None:
 def test_a_list_of_large_jobs_is_shown_in_short(site: Site, tmp_path: Path) -> None:
     site.app.queue("big", engine=site.engine).put_many(["x" * (MIB // 2)] * 100)
     shell = Shell(tmp_path, site.app.settings.url)
-    began = time.monotonic()
+    before_s = _worked_s()
     said = shell.homing("jobs", "big", "--prefix", site.app.settings.prefix)
-    took_s = time.monotonic() - began
     assert (said.code, said.out.count("\n") >= 50) == (0, True)
     assert len(said.out) < 50_000
-    assert took_s < 5
+    assert _worked_s() - before_s < 3
+
+
+def _worked_s() -> float:
+    """What the processes that this one started have worked so far: a busy machine makes it no longer."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
