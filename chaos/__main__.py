@@ -16,7 +16,7 @@ from typing import get_args
 
 from chaos import play
 from chaos.play import Result
-from chaos.report import write_page, write_table
+from chaos.report import publish, table, write_page
 from chaos.row import Row, Size
 from chaos.rows import BY_NAME, ROWS
 from homing.engines.engine import EngineName
@@ -46,7 +46,9 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("--engine", choices=ENGINES, action="append")
     parser.add_argument("--size", choices=["full", "reduced", "short"], help="how much of each row")
     parser.add_argument("--folder", type=Path, default=FOLDER, help="where histories and results go")
-    parser.add_argument("--out", type=Path, default=None, help="for `table`: the file of the table")
+    parser.add_argument(
+        "--docs", type=Path, help="for `table`: put it, and the raw figures, into the docs there"
+    )
     return parser.parse_args()
 
 
@@ -55,7 +57,7 @@ def main() -> int:
     folder = asked.folder.resolve()
     size = asked.size or SIZES[asked.what]
     if asked.what == "table":
-        return _table(folder, size, asked.out)
+        return _table(folder, size, asked.docs)
     seed = random.SystemRandom().randrange(1 << 31) if asked.seed is None else asked.seed
     rows = [BY_NAME[name] for name in asked.names] or list(ROWS)
     print(f"seed {seed}", flush=True)
@@ -110,12 +112,16 @@ def _tell(result: Result) -> None:
         print(f"       asked: {sentence}", flush=True)
 
 
-def _table(folder: Path, size: str, out: Path | None) -> int:
+def _table(folder: Path, size: str, docs: Path | None) -> int:
     paths = sorted((folder / "results").glob(f"*-{size}-*.json"))
     results = [play.read(path) for path in paths]
     write_page(results, folder / "report.html")
-    write_table(results, out or folder / "table.md")
-    print(json.dumps({"size": size, "played": len(results), "rows": sorted({one.row for one in results})}))
+    if docs is None:
+        print(table(results))
+    else:
+        publish(results, docs)
+    rows = sorted({one.row for one in results})
+    print(json.dumps({"size": size, "played": len(results), "rows": rows}))
     return 0
 
 

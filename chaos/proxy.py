@@ -60,6 +60,8 @@ class Road:
     _thread: threading.Thread | None = None
     _names: dict[bytes, str] = field(default_factory=_named)
     _dice: random.Random = field(default_factory=random.Random)
+    #: Held here: a loop knows its tasks only weakly, and one that waits for nobody's event is collected.
+    _never: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self) -> "Road":
         self._dice = random.Random(self.seed)
@@ -150,7 +152,7 @@ class Road:
         state = self.state
         if state.hole in (way, "both"):
             # What went into a hole is gone for good, and so is what would come behind it.
-            await asyncio.Event().wait()
+            await self._never.wait()
         if state.delay_s[1]:
             await asyncio.sleep(self._dice.uniform(*state.delay_s))
         if state.dribble and len(data) < 2_000:

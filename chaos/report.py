@@ -1,7 +1,9 @@
 """The results as a page: a line for each row, and a picture of faults and throughput over time."""
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from pathlib import Path
 
@@ -9,6 +11,9 @@ from chaos.play import Result
 from chaos.rows import ROWS
 
 WIDTH, HEIGHT = 900, 120
+#: The place of the table in the docs, and what of a result is for the picture alone.
+BEGIN, END = "<!-- the table begins -->", "<!-- the table ends -->"
+PICTURE = frozenset({"ended", "struck", "columns_s"})
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --bar: #3a7; --fault: #d33; --paper: #fff; }
 @media (prefers-color-scheme: dark) { :root { --ink: #ddd; --bar: #5c9; --fault: #f66; --paper: #181818; } }
@@ -63,7 +68,20 @@ def _section(one: Result) -> str:
     )
 
 
-def write_table(results: Sequence[Result], path: Path) -> None:
+def publish(results: Sequence[Result], docs: Path) -> None:
+    """Put the table into reliability.md, between its two marks, and what it sums up beside it."""
+    path = docs / "reliability.md"
+    before, mark, rest = path.read_text(encoding="utf-8").partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not mark or not end:
+        raise ValueError(f"{path} has no place for the table, between {BEGIN} and {END}")
+    path.write_text(f"{before}{BEGIN}\n{table(results)}\n{END}{after}", encoding="utf-8")
+    raw = [{name: value for name, value in asdict(one).items() if name not in PICTURE} for one in results]
+    (docs / "data").mkdir(exist_ok=True)
+    (docs / "data" / "chaos.json").write_text(json.dumps(raw, indent=0) + "\n", encoding="utf-8")
+
+
+def table(results: Sequence[Result]) -> str:
     """The sum of all parts, a line for each row and engine, as Markdown."""
     groups: dict[tuple[str, str], list[Result]] = {}
     for one in results:
@@ -89,7 +107,7 @@ def write_table(results: Sequence[Result], path: Path) -> None:
             f"| {row} | {parts[0].title} | {engine} | {struck:,} | {total['enqueued']:,} | {_lost(total)} | "
             f"{total['extra runs']:,} | {total['stale ends']:,} | {slowest / 1000:.1f} s | {shown} |"
         )
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return "\n".join(lines)
 
 
 def picture(one: Result) -> str:
