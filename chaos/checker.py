@@ -7,7 +7,7 @@ import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise
+from itertools import pairwise, zip_longest
 
 from chaos import clocks
 from chaos.history import Account, Fault, Run
@@ -233,46 +233,40 @@ def _attempts(account: Account, verdict: Verdict) -> None:
 
 
 def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
-    """I12: after a fault every worker that outlived it ends a job again."""
+    """I12: after a fault every worker that was there and outlived it ends a job again."""
     ends = defaultdict[int, list[int]](list)
     for runs in account.runs.values():
         for run in runs:
             if run.end_ns is not None:
                 ends[account.trees.get(run.pid, run.pid)].append(run.end_ns)
     busy_until = next((at_ns for at_ns, name in account.phases if name == "drain"), 0)
-    for times in ends.values():
-        times.sort()
-    struck = defaultdict[int, list[int]](list)
-    for fault in account.faults:
-        for tree in ends:
-            if fault.pids is None or tree in fault.pids:
-                struck[tree].append(fault.begin_ns)
     patience_ns = lease_ns + 5 * SECOND_NS
     waits = _long_waits(account)
-    for fault in account.faults:
-        if fault.end_ns is None:
-            continue
-        until = fault.end_ns + patience_ns
-        for tree, times in ends.items():
-            touched = fault.touches(tree) or any(account.trees.get(p) == tree for p in fault.pids or ())
-            again = bisect.bisect(struck[tree], fault.end_ns)
-            disturbed = again < len(struck[tree]) and struck[tree][again] < until
-            dead = fault.name.startswith(ENDING) and tree in (fault.pids or ())
-            if not touched or disturbed or dead or until > busy_until:
+    for tree, times in ends.items():
+        times.sort()
+        struck = [fault for fault in account.faults if _touches_tree(account, fault, tree)]
+        deaths = [f.begin_ns for f in struck if f.name.startswith(ENDING) and tree in (f.pids or ())]
+        died_ns = min(deaths, default=busy_until)
+        for fault, following in zip_longest(struck, struck[1:]):
+            if fault.end_ns is None or times[0] > fault.begin_ns:
+                continue
+            until = fault.end_ns + patience_ns
+            if until > min(died_ns, busy_until) or (following and following.begin_ns < until):
                 continue
             verdict.counts["recoveries"] += 1
             at = bisect.bisect(times, fault.end_ns)
             took_ns = times[at] - fault.end_ns if at < len(times) else None
-            if took_ns is None or took_ns > patience_ns:
-                if not any(min(until, end) - max(fault.end_ns, begin) > WAITED_NS for begin, end in waits):
-                    continue  # there was nothing for it to do
+            if took_ns is not None and took_ns <= patience_ns:
+                slowest = max(verdict.counts["slowest recovery ms"], took_ns // 1_000_000)
+                verdict.counts["slowest recovery ms"] = slowest
+            elif any(min(until, end) - max(fault.end_ns, begin) > WAITED_NS for begin, end in waits):
                 verdict.violate(
                     "I12", f"worker {tree} ended no job within {patience_ns / 1e9:.0f} s of {fault.name}"
                 )
-            else:
-                verdict.counts["slowest recovery ms"] = max(
-                    verdict.counts["slowest recovery ms"], took_ns // 1_000_000
-                )
+
+
+def _touches_tree(account: Account, fault: Fault, tree: int) -> bool:
+    return fault.touches(tree) or any(account.trees.get(pid) == tree for pid in fault.pids or ())
 
 
 def _long_waits(account: Account) -> list[tuple[int, int]]:
