@@ -252,6 +252,7 @@ class Queue:
             for subject in dict.fromkeys(problem.subject for problem in self.problems()):
                 answer = Mended("mended", more=True)
                 while answer.more:
+                    assert len(done) < 100, f"repair mends {subject} again and again"
                     answer = self.repair(subject)
                     done += [subject] if answer.outcome == "mended" else []
             if len(done) == before:

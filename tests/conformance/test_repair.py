@@ -68,6 +68,15 @@ def test_an_id_without_a_body_is_dropped_and_counted(queue: Queue, place: str) -
     assert queue.counts().ids == 1
 
 
+def test_with_an_id_goes_at_once_what_stood_beside_it(queue: Queue) -> None:
+    queue.open()
+    queue.raw.zadd(queue.keys("scheduled"), {"ghost": 1})
+    queue.raw.hset(queue.keys("suspects"), "ghost", "1 0")
+    queue.raw.hset(queue.keys("replies"), "ghost", "p")
+    assert queue.repair("job:ghost").outcome == "mended"
+    assert queue.whole() == Whole(missing=1)
+
+
 def test_a_waiting_id_without_a_body_is_dropped_and_counted_once(queue: Queue) -> None:
     queue.enqueue(chosen(awaited(A)), B, at_priority(C, 4))
     lose(queue, "a", "c")
@@ -301,3 +310,24 @@ def test_a_group_that_was_destroyed_is_made_again_from_its_beginning(queue: Queu
     mends(queue, Whole(waiting=["a", "b"], workers=["w1"]), "group", "gone")
     assert queue.rung()
     assert ids(queue.claim(worker)) == ["a", "b"]
+
+
+def test_what_is_no_hash_leaves_the_index_too(queue: Queue) -> None:
+    streams_only(queue)
+    queue.enqueue(later(A, 5_000), B)
+    spoil(queue, "a")
+    queue.raw.hset(queue.keys("index"), "a", "0/1-1")
+    assert queue.repair("job:a").outcome == "mended"
+    assert queue.whole() == Whole(waiting=["b"], dead=["a"])
+
+
+def test_an_index_that_names_anothers_entry_is_dropped_before_its_own_is_known(queue: Queue) -> None:
+    streams_only(queue)
+    queue.enqueue(chosen(A), B)
+    queue.raw.hset(queue.keys("index"), "a", queue.field("index", "b"))
+    assert queue.repair("job:a").outcome == "mended"
+    assert (queue.field("index", "a"), queue.counts().missing) == (None, 0)
+    assert queue.repair("job:a").outcome == "fine"
+    worker = queue.register()
+    assert ids(queue.claim(worker)) == ["a", "b"]
+    assert queue.whole() == Whole(active={"w1": ["a", "b"]}, workers=["w1"], ids=1)
