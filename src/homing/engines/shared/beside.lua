@@ -23,25 +23,37 @@ local function check_beside(base, describe, kind, cursor, limit, problem)
   return found[1] ~= '0' and found[1] or nil
 end
 
--- A page of all keys of the queue, whatever places say: `check_body(id, state)` for each body, `check_active`
--- for each list of what a worker holds. A body without a state is another program's, which is about to push
--- its id. Returns where to go on, nil at the end.
-local function check_keys(base, cursor, limit, problem, check_body, check_active)
-  local found = redis.call('SCAN', cursor == '' and '0' or cursor, 'MATCH', base .. ':*', 'COUNT', 10 * limit)
-  for _, key in ipairs(found[2]) do
-    local kind, name = string.match(key, '^:(%a+):(.+)$', #base + 1)
-    if kind == 'job' then
-      local state = redis.pcall('HGET', key, 'state')
-      if type(state) == 'table' then
-        problem('job:' .. name, 'job ' .. name .. ' has a body that is no hash')
-      elseif state then
-        check_body(name, state)
-      end
-    elseif kind == 'worker' and not redis.call('ZSCORE', base .. ':workers', name) then
-      problem('worker:' .. name, key .. ' describes a worker that is not there any more')
-    elseif kind == 'active' and check_active then
-      check_active(name)
+-- What is wrong with one key, whatever places say.
+local function check_key(base, key, problem, check_body, check_active)
+  local kind, name = string.match(key, '^:(%a+):(.+)$', #base + 1)
+  if kind == 'job' then
+    local state = redis.pcall('HGET', key, 'state')
+    if type(state) == 'table' then
+      problem('job:' .. name, 'job ' .. name .. ' has a body that is no hash')
+    elseif state then
+      check_body(name, state)
     end
+  elseif kind == 'worker' and not redis.call('ZSCORE', base .. ':workers', name) then
+    problem('worker:' .. name, key .. ' describes a worker that is not there any more')
+  elseif kind == 'active' and check_active then
+    check_active(name)
   end
-  return found[1] ~= '0' and found[1] or nil
+end
+
+local SCANS = 10
+
+-- A page of all keys of the server: of this queue's, `check_body(id, state)` for each body, `check_active(worker)`
+-- for each list of what a worker holds. A body without a state is another program's, which is about to push
+-- its id. It ends with `limit` keys of this queue: others cost little. Returns where to go on, nil at the end.
+local function check_keys(base, cursor, limit, problem, check_body, check_active)
+  local seen = 0
+  if cursor == '' then cursor = '0' end
+  for _ = 1, SCANS do
+    local found = redis.call('SCAN', cursor, 'MATCH', base .. ':*', 'COUNT', limit)
+    for _, key in ipairs(found[2]) do check_key(base, key, problem, check_body, check_active) end
+    cursor, seen = found[1], seen + #found[2]
+    if cursor == '0' then return nil end
+    if seen >= limit then break end
+  end
+  return cursor
 end
