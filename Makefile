@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-acl check mutants model interleave crashpoints format chaos chaos-short
+.PHONY: help demo test test-acl test-faulty check mutants model interleave crashpoints format chaos chaos-short
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -28,6 +28,9 @@ test: $(VENV)/.dev ## Run the whole suite (under 5 minutes on 2 cores)
 
 test-acl: $(VENV)/.dev ## The whole suite as a user with no more rights than `homing acl` grants
 	HOMING_TEST_ACL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+
+test-faulty: $(VENV)/.dev ## The suite while 1 % of all flights meet a rare error of SEED: nobody may notice
+	$(BIN)/python -m pytest -n 2 --dist loadgroup --faulty 0.01 --faulty-seed $(or $(SEED),1)
 
 check: $(VENV)/.dev ## Style, types, layers, sizes
 	$(BIN)/ruff check .

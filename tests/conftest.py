@@ -6,6 +6,8 @@ import pytest
 
 from tests.servers import NAMES, Missing, Server, Servers
 
+pytest_plugins = ["tests.faulty.plugin"]
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("homing", "what the conformance tests run over (default: everything)")

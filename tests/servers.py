@@ -42,6 +42,9 @@ PREFIXES = (
     "fundamentals-*",
     "every-*",
     "unit",
+    "crash-*",
+    "interleave-*",
+    "faulty*",
     "shop",
 )
 #: How long a server may take to answer its first PING.

@@ -73,7 +73,7 @@ class Stage:
         return True
 
     def _play(self, case: Case, engine: EngineName, kind: str, fault: Fault) -> Story:
-        prefix = f"crash{next(self._numbers)}"
+        prefix = f"crash-{next(self._numbers)}"
         queue = Queue(make(engine, Keys(QUEUE, prefix)), self._client.run, self._raw)
         prepare(case, queue)
         if case.name == "resume":

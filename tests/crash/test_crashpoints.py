@@ -9,6 +9,8 @@ from tests.crash.cases import CASES, Case
 from tests.crash.points import ENGINES, Stage
 from tests.servers import Server
 
+pytestmark = pytest.mark.exact_traffic("it counts round trips, and breaks one")
+
 #: One point in so many is played here.
 EVERY = 29
 

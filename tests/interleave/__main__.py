@@ -63,26 +63,33 @@ def main() -> int:
     for process in processes:
         process.start()
     seen: Counter[str] = Counter()
-    for done in range(1, given.schedules + 1):
-        seed, error, trace, counted = tried.get(timeout=ALIVE_S)
-        seen.update(counted)
-        if error:
-            seen["failed"] += 1
-            print(f"seed {seed}: {error}", flush=True)
-        if error and given.schedules == 1:
-            print("\n".join(trace))
-        if time.monotonic() - last > REPORT_S:
-            last = time.monotonic()
-            print(f"{done:,} schedules, {seen['failed']} failed, {last - begin:.0f} s", flush=True)
-    for process in processes:
-        process.join()
+    try:
+        while seen["schedules"] < given.schedules:
+            seed, error, trace, counted = tried.get(timeout=ALIVE_S)
+            seen.update(counted)
+            seen.update({"schedules": 1, "failed": bool(error)})
+            if error:
+                print(f"seed {seed}: {error}", flush=True)
+            if error and given.schedules == 1:
+                print("\n".join(trace))
+            if time.monotonic() - last > REPORT_S:
+                last = time.monotonic()
+                print(
+                    f"{seen['schedules']:,} schedules, {seen['failed']} failed, {last - begin:.0f} s",
+                    flush=True,
+                )
+        for process in processes:
+            process.join()
+    except KeyboardInterrupt:  # what was played until then counts
+        for process in processes:
+            process.kill()
     told = {
         "engine": given.engine,
-        "schedules": given.schedules,
         "seed": given.seed,
+        "schedules": seen["schedules"],
         "failed": seen["failed"],
     }
-    told |= {name.replace(" ", "_"): seen[name] for name in sorted(seen) if name != "failed"}
+    told |= {name.replace(" ", "_"): seen[name] for name in sorted(seen) if name not in told}
     print(json.dumps(told | {"seconds": round(time.monotonic() - begin, 1)}))
     return bool(seen["failed"])
 

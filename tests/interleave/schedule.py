@@ -54,7 +54,7 @@ class Schedules:
 
     def tried(self, seed: int) -> tuple[World, AssertionError | None]:
         """Play the schedule of a seed; what it was, and the promise that was broken in it, if any."""
-        prefix = f"s{next(self._numbers)}-{self._engine}"
+        prefix = f"interleave-{next(self._numbers)}-{self._engine}"
         world = World(self._client, Keys(QUEUE, prefix).bell, Account(), seed, DECISIONS)
         workers = itertools.count(1)
         random.seed(seed)  # the library's own jitter

@@ -10,6 +10,8 @@ from homing.engines.engine import EngineName
 from tests.interleave.schedule import Schedules
 from tests.servers import Server
 
+pytestmark = pytest.mark.exact_traffic("a seed decides on all of its faults")
+
 #: Schedules of each engine; `make interleave` plays as many as one likes.
 SCHEDULES = 15
 

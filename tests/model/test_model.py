@@ -10,6 +10,8 @@ from tests.model.steps import NUMBERS, WEIGHTS, Step
 from tests.model.walk import Walker, life
 from tests.servers import NAMES, Server, Servers
 
+pytestmark = pytest.mark.exact_traffic("it compares answers in the order in which a flight was sent")
+
 _NUMBER = st.integers(0, NUMBERS - 1)
 _VERB = st.sampled_from([verb for verb, weight in WEIGHTS.items() for _ in range(weight)])
 _STEPS = st.lists(st.tuples(_VERB, _NUMBER, _NUMBER, _NUMBER), min_size=25, max_size=50)

@@ -11,6 +11,8 @@ from tests.model.twin import Different
 from tests.model.walk import Walker, shrunk
 from tests.servers import Server
 
+pytestmark = pytest.mark.exact_traffic("it compares answers in the order in which a flight was sent")
+
 
 def test_a_seed_is_a_walk() -> None:
     assert random_steps(random.Random("1/2"), 50) == random_steps(random.Random("1/2"), 50)

@@ -23,7 +23,6 @@ ENGINES: tuple[EngineName, ...] = ("lists", "streams")
 WHOLE_EVERY = 10
 #: Steps of one queue's life.
 LIFE = 150
-_FLUSH: Command[object] = Command(("SCRIPT",), (), ("FLUSH",), lambda reply: reply)
 
 
 class Walker:
@@ -66,7 +65,7 @@ class Walker:
 
     def _step(self, rules: Rules, step: Step) -> None:
         if step[0] == "flush":
-            self._client.run(_FLUSH)
+            self._raw.script_flush()
             self._loaded.clear()
             return
         made = rules.calls(step)

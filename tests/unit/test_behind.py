@@ -10,6 +10,8 @@ from homing.errors import QueueFull, ServerUnreachable
 from homing.faults import Broken, Refusal
 from tests.unit.play import CLAIM, NOSCRIPT, OTHER, Play, command
 
+pytestmark = pytest.mark.exact_traffic("it plays a flight with prepared answers")
+
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:

@@ -24,6 +24,8 @@ from homing.routes import Exchange
 from homing.target import Address
 from tests.unit.play import NEW, NOSCRIPT, OTHER, Play, command, sent
 
+pytestmark = pytest.mark.exact_traffic("it plays a flight with prepared answers")
+
 
 @pytest.fixture
 def play(monkeypatch: pytest.MonkeyPatch) -> Play:

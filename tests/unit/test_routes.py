@@ -10,6 +10,8 @@ from homing.routes import slot_of
 from homing.target import Address
 from tests.unit.play import Play, command
 
+pytestmark = pytest.mark.exact_traffic("it plays a flight with prepared answers")
+
 
 def test_a_sentinel_is_asked_for_the_primary_and_again_when_it_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(monkeypatch, "redis+sentinel://s1:1,s2:2/svc")

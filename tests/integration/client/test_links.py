@@ -17,6 +17,8 @@ from tests.integration.client.links import proxy
 from tests.integration.client.scripts import count, echo, tell
 from tests.servers import Server, as_anybody, running, start
 
+pytestmark = pytest.mark.exact_traffic("its proxy loses the replies that it names")
+
 
 @pytest.mark.parametrize("how", ["closed", "swallowed"])
 def test_a_lost_reply_is_asked_for_again_on_a_new_connection(

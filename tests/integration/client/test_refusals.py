@@ -24,6 +24,8 @@ from tests.integration.client.links import listener
 from tests.integration.client.scripts import count, echo, raw, tell
 from tests.servers import as_anybody, free_ports, running
 
+pytestmark = pytest.mark.exact_traffic("it tells which error a server's state leads to")
+
 #: What is final must be said within this time, however long the deadline is.
 SOON_S = 2.0
 
