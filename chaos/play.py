@@ -1,9 +1,10 @@
 """Playing one row: furnish, strike, drain, check. The result is a plain value, and a file."""
 
 import json
+import subprocess
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -61,13 +62,13 @@ class Result:
 def play(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:
     """Play a row in a new folder; its histories and logs stay there."""
     folder.mkdir(parents=True)
+    named = Result(row=row.name, title=row.title, engine=engine, server=row.site.server, seed=seed)
     try:
         return _played(row, size, engine=engine, seed=seed, folder=folder)
     except NotPlayed as why:
-        server = row.site.server
-        return Result(
-            row=row.name, title=row.title, engine=engine, server=server, seed=seed, not_played=str(why)
-        )
+        return replace(named, not_played=str(why))
+    except (TimeoutError, subprocess.TimeoutExpired) as never:
+        return replace(named, unmet=[f"what was waited for did not happen: {never}"])
 
 
 def _played(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:

@@ -16,15 +16,19 @@ def in_turn(*strikes: Strike) -> tuple[Strike]:
     return (lambda arena: strikes[next(arena.turns) % len(strikes)](arena),)
 
 
-_FAILOVERS = in_turn(sentinel.kill_primary, sentinel.freeze_primary, sentinel.relieve_primary)
+_FAILOVERS = in_turn(
+    sentinel.kill_ahead, sentinel.freeze_primary, sentinel.relieve_primary, sentinel.kill_primary
+)
 _REPLICATED = {"HOMING_DURABILITY": "replicated"}
+#: No worker died, so each outcome is told in the end, and once is enough.
+_UNDISTURBED = (no_duplicates, none_of("stale ends", "outcomes that were not told"))
 
 TOPOLOGY: tuple[Row, ...] = (
     Row(
         name="N16",
         title="Sentinel failovers; lost may be what was acknowledged within a second of one",
         strikes=_FAILOVERS,
-        full=Size(strikes=60, jobs=50_000, parts=4),
+        full=Size(strikes=80, jobs=50_000, parts=4),
         reduced=Size(strikes=3, jobs=5_000),
         arena=sentinel.SentinelArena,
     ),
@@ -32,7 +36,7 @@ TOPOLOGY: tuple[Row, ...] = (
         name="N16r",
         title="Sentinel failovers, each job replicated: nothing is lost",
         strikes=_FAILOVERS,
-        full=Size(strikes=60, jobs=20_000, parts=4),
+        full=Size(strikes=80, jobs=20_000, parts=4),
         reduced=Size(strikes=3, jobs=3_000),
         arena=sentinel.PairArena,
         site=Site(options={"min-replicas-to-write": "1"}, env=_REPLICATED, producer_env=_REPLICATED),
@@ -69,6 +73,7 @@ TOPOLOGY: tuple[Row, ...] = (
         reduced=Size(strikes=3, jobs=3_000),
         arena=disk.DiskArena,
         site=Site(options=ALWAYS, producers=("async", "single")),
+        asks=_UNDISTURBED,
     ),
     Row(
         name="N19e",
@@ -78,5 +83,6 @@ TOPOLOGY: tuple[Row, ...] = (
         reduced=Size(strikes=3, jobs=3_000),
         arena=disk.DiskArena,
         site=Site(options=EVERYSEC, producers=("async", "single")),
+        asks=_UNDISTURBED,
     ),
 )

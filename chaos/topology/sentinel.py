@@ -18,6 +18,8 @@ SENTINELS, QUORUM = 3, 2
 #: How long the sentinels may take to do what they do.
 FAILOVER_S = 60.0
 FREEZE_S = 4.0
+#: MiB that fill the way to a replica, and how long the primary is ahead of it.
+FILLERS, AHEAD_S = 16, 0.5
 
 
 class SentinelArena(NodesArena):
@@ -198,6 +200,31 @@ def kill_primary(arena: SentinelArena) -> None:
     old = arena.primary
     with arena.fault("kill primary", None):
         old.kill()
+        new = arena.wait_promoted(old)
+        old.start(replicaof=f"{HOST} {new.port}")
+        arena.wait_writable()
+    arena.wait_whole()
+    arena.rest(0.5, 1.5)
+
+
+def kill_ahead(arena: SentinelArena) -> None:
+    """SIGKILL the primary while its replicas lag: what it acknowledges by itself meanwhile is lost with it.
+
+    What is on its way to a replica that stands still would survive in the kernel's buffers: they are filled.
+    """
+    old = arena.primary
+    with arena.fault("kill primary", None):
+        replicas = [node for node in arena.nodes if node is not old]
+        for node in replicas:
+            node.freeze()
+        with old.raw() as raw:
+            for _ in range(FILLERS):
+                raw.set("filler", bytes(1 << 20))
+            raw.delete("filler")
+        time.sleep(AHEAD_S)
+        old.kill()
+        for node in replicas:
+            node.thaw()
         new = arena.wait_promoted(old)
         old.start(replicaof=f"{HOST} {new.port}")
         arena.wait_writable()
