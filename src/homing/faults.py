@@ -134,6 +134,11 @@ def split(text: str) -> tuple[str, str]:
     return (code, message.strip()) if _CODE.fullmatch(code) else ("ERR", text)
 
 
+def is_full(refusal: Refusal) -> bool:
+    """The server itself refused to run the command, for want of memory."""
+    return split(refusal.text)[0] == "OOM"
+
+
 def judge(refusal: Refusal, command: Command[Any], where: Address) -> Verdict:
     """What an error reply to a command means, and what to do next."""
     code, message = split(refusal.text)

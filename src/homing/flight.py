@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from homing import events
 from homing.command import Argument, Command
 from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, ServerUnreachable
-from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, judge, pause_s
+from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, is_full, judge, pause_s
 from homing.routes import Drop, Exchange, Flow, Pause, ask, pack, routes_of
 from homing.target import Address, Target
 from homing.told import read_info
@@ -256,6 +256,9 @@ class Flight:
         verdict = judge(refusal, call.command, address)
         call.error = verdict.error
         match verdict.step:
+            case Step.FAIL if call.again and is_full(refusal):
+                # The server says it before the script could look whether an earlier copy had acted.
+                call.fail(ServerUnreachable(f"{verdict.error}; whether a try before did run is not known"))
             case Step.FAIL:
                 call.fail(verdict.error)
             case Step.TEXT:

@@ -10,6 +10,7 @@ from homing.command import Command
 from homing.errors import (
     HomingError,
     LeaseLost,
+    QueueFull,
     ServerAuth,
     ServerError,
     ServerLoading,
@@ -260,3 +261,13 @@ def test_a_greeting_says_user_and_database() -> None:
 def test_a_greeting_that_is_refused_says_why(replies: list[Any], error: type[Exception]) -> None:
     with pytest.raises(error):
         check_greeting(["AUTH", "SELECT"], replies, Address("h", 1))
+
+
+def test_a_full_server_knows_nothing_of_the_try_before(play: Play) -> None:
+    full = Refusal("OOM command not allowed when used memory > 'maxmemory'.")
+    with pytest.raises(ServerUnreachable, match="whether a try before did run is not known"):
+        play.drive(play.flight.run(command()), [Broken("reset"), [full]])
+    with pytest.raises(QueueFull):
+        play.drive(play.flight.run(command()), [Broken("Connection refused", sent=False), [full]])
+    with pytest.raises(QueueFull):  # what the script says, it says of both
+        play.drive(play.flight.run(command()), [Broken("reset"), [Refusal("QUEUEFULL so many ids")]])
