@@ -167,16 +167,18 @@ class Sender:
             )
         self.link.durable.add((self.name, proof.level))
 
-    def uncertain(self, ids: Sequence[str], proven: Proven[Any]) -> EnqueueUncertain:
-        """What says that these jobs are stored, and what is not known of them."""
-        named = (
+    def uncertain(
+        self, ids: Sequence[str], durability: Durability | None, proven: Proven[Any]
+    ) -> EnqueueUncertain:
+        """What says that these jobs are stored, and what was not shown of them."""
+        jobs = (
             f"job {self.name}/{ids[0]} is"
             if len(ids) == 1
             else f"{len(ids):,} jobs of queue {self.name!r} are"
         )
         return EnqueueUncertain(
-            f"{named} stored on the primary, where alone they may be lost: {proven.lacks}. With ids of your own it is "
-            "safe to enqueue again, until it returns or raises JobExists",
+            f"{jobs} stored on the primary, but not shown to be {self.level(durability)}: {proven.lacks}. Under an id "
+            "of your own it is safe to enqueue again, until it returns or raises JobExists",
             self.name,
             ids,
             proven.replicas,
@@ -185,7 +187,7 @@ class Sender:
     def store_one(self, job: NewJob, durability: Durability | None = None) -> Steps[None]:
         proven = yield from self.store([job], durability)
         if proven.lacks:
-            raise self.uncertain([job.id], proven)
+            raise self.uncertain([job.id], durability, proven)
         if proven.answer[0] is Enqueued.EXISTS:
             raise self.exists([job.id])
 
@@ -200,7 +202,7 @@ class Sender:
             try:
                 proven = yield from self.store(batch, level)
                 if proven.lacks:
-                    raise self.uncertain([job.id for job in batch], proven)
+                    raise self.uncertain([job.id for job in batch], level, proven)
             except Exception as error:
                 error.add_note(f"{stored:,} jobs of this call were stored in queue {self.name!r} before it")
                 raise
@@ -247,7 +249,7 @@ class Sender:
         """One answer for each job; each caller hears of its own job alone."""
         proven = await self.link.ado(self.store(jobs, durability))
         if proven.lacks:
-            return [self.uncertain([job.id], proven) for job in jobs]
+            return [self.uncertain([job.id], durability, proven) for job in jobs]
         return [*proven.answer]
 
 
