@@ -48,7 +48,7 @@ def fails() -> None:
     raise SystemExit(4)
 
 
-@app.task(queue="apart", isolation="process", timeout=0.3)
+@app.task(queue="apart", isolation="process", timeout=1)
 def hangs(pid_file: str) -> None:
     child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
     Path(pid_file).write_text(f"{os.getpid()} {child.pid}")
