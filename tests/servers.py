@@ -42,10 +42,13 @@ PREFIXES = (
     "fundamentals-*",
     "every-*",
     "unit",
-    "crash-*",
-    "interleave-*",
-    "faulty*",
     "shop",
+    "crash-*",
+    "durable-*",
+    "interleave-*",
+    "readme-*",
+    "faulty*",
+    "cluster",
 )
 #: How long a server may take to answer its first PING.
 START_S = 20.0
@@ -175,6 +178,7 @@ def start(name: str, folder: Path, **options: str) -> Server:
         address, url = {"unix_socket_path": str(path)}, f"unix://{path}"
     lines = _configuration(name, address) | {key.replace("_", "-"): value for key, value in options.items()}
     words = [word for key, value in lines.items() for word in (f"--{key}", value)]
+    words += _user() if BY_ACL else []
     keeper = subprocess.Popen(
         ["/bin/sh", "-c", KEEPER, "keeper", str(binary(name)), *words],
         stdin=subprocess.PIPE,
@@ -187,20 +191,17 @@ def start(name: str, folder: Path, **options: str) -> Server:
     try:
         _wait_until_ready(server, cluster=cluster)
         if BY_ACL:
-            _let_in(server)
+            server.url = server.url.replace("://", f"://{USER}:{PASSWORD}@", 1)
     except BaseException:
         server.stop()
         raise
     return server
 
 
-def _let_in(server: Server) -> None:
-    """Have `url` name a user with the rights that `homing acl` prints, on the keys that tests use."""
+def _user() -> list[str]:
+    """The user with the rights that `homing acl` prints, on the keys of tests: there from a server's first answer."""
     granted = [word for word in rules(config=True) if not word.startswith("~")]
-    keys = [f"~{prefix}:*" for prefix in PREFIXES]
-    with server.redis() as client:
-        client.execute_command("ACL", "SETUSER", USER, "reset", "on", f">{PASSWORD}", *keys, *granted)
-    server.url = server.url.replace("://", f"://{USER}:{PASSWORD}@", 1)
+    return ["--user", USER, "on", f">{PASSWORD}", *(f"~{prefix}:*" for prefix in PREFIXES), *granted]
 
 
 def as_anybody(url: str) -> str:

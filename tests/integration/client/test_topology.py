@@ -22,7 +22,7 @@ from homing.target import Target
 from tests.integration.client.conftest import Connect
 from tests.integration.client.scripts import count, echo, tell
 from tests.integration.waiting import wait_for
-from tests.servers import Server, binary, free_ports, running
+from tests.servers import Server, as_anybody, binary, free_ports, running
 
 
 def _said(server: Server, *words: str) -> str:
@@ -135,7 +135,7 @@ def test_the_replicas_of_a_keys_own_node_are_asked(two: tuple[Server, Server]) -
         wait_for(lambda: b"connected" in tell(replica, "ROLE"), 20)
         _give(slot_of(key), first, second)
         try:
-            with Client(Target.parse(first.url)) as client:
+            with Client(Target.parse(as_anybody(first.url))) as client:
                 assert client.run(proof.with_write(count(key))) == Proven(1, replicas=1)
                 assert client.run(replace(proof, wait_ms=50).with_write(count(other))).replicas == 0
         finally:
