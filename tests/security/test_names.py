@@ -1,16 +1,15 @@
 """Names that would change a key, a slot, a command or a script: refused at every door, or carried as they are."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from homing import App
+from homing.cli.main import run
 from homing.errors import SettingsError
 from homing.job import State
 from tests.foreign import NEIGHBOURS, Site, nothing_happens
-from tests.integration.cli_session import Shell
 
 BAD = [
     "",
@@ -96,9 +95,12 @@ def test_a_name_that_is_no_text_is_a_type_error(site: Site, door: str) -> None:
         ("queues", "--prefix", "a{b"),
     ],
 )
-def test_the_command_refuses_them_too(site: Site, words: tuple[str, ...], tmp_path: Path) -> None:
-    said = Shell(tmp_path, site.app.settings.url).homing(*words)
-    assert (said.code, said.out) == (2, "")
+def test_the_command_refuses_them_too(
+    site: Site, words: tuple[str, ...], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOMING_URL", site.app.settings.url or "")
+    code, said = run(words), capsys.readouterr()
+    assert (code, said.out) == (2, "")
     assert "is not allowed" in said.err
 
 

@@ -1,9 +1,9 @@
 """What the source may not do, read from the source itself."""
 
 import ast
+import functools
 import re
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -32,9 +32,10 @@ IMPORTS_BY_NAME = {"discovery.py", "worker/isolated.py", "cli/main.py", "__init_
 LUA = sorted(SOURCE.rglob("*.lua"))
 
 
-def trees() -> Iterator[tuple[str, ast.Module]]:
-    for path in sorted(SOURCE.rglob("*.py")):
-        yield str(path.relative_to(SOURCE)), ast.parse(path.read_text())
+@functools.cache
+def trees() -> list[tuple[str, ast.Module]]:
+    paths = sorted(SOURCE.rglob("*.py"))
+    return [(str(path.relative_to(SOURCE)), ast.parse(path.read_text())) for path in paths]
 
 
 def imports(tree: ast.Module) -> set[str]:
@@ -57,7 +58,7 @@ def calls(tree: ast.Module) -> set[str]:
 
 
 def test_nothing_loads_what_could_run_or_swell() -> None:
-    every = list(trees())
+    every = trees()
     assert len(every) > 80  # the search sees the package
     assert {name for name, tree in every if imports(tree) & (RUNS_ITS_INPUT | UNPACKS)} == set()
     assert {name for name, tree in every if calls(tree) & {"eval", "exec", "compile_command"}} == set()
