@@ -55,3 +55,15 @@ def test_verify_and_repair_name_a_queue_that_is_not_there_and_a_wrong_rate(
     assert (said.code, "no queue 'typo'" in said.err) == (1, True)
     said = shell.homing("verify", queue.name, "--rate", "0")
     assert (said.code, "rate must be more than 0" in said.err) == (2, True)
+
+
+def test_a_queue_that_cannot_be_read_does_not_hide_the_others(shell: Shell, app: App, queue: Queue) -> None:
+    broken = filled(app, f"broken-{new_id()}", "lists", waiting=1)
+    app.client.run(Command(("SET",), (broken.keys("scheduled"),), ("mine",), str))
+    told = {
+        one["queue"]: one["problems"]
+        for one in shell.homing("verify", broken.name, queue.name, "--json").json
+    }
+    assert (len(told[broken.name]), told[queue.name]) == (1, [])
+    assert broken.name in told[broken.name][0]
+    app.client.run(Command(("DEL",), (broken.keys("scheduled"),), (), int))

@@ -1,10 +1,16 @@
 """`homing verify`: prove that every job is in exactly one place."""
 
+from typing import TYPE_CHECKING
+
 import click
 
 from homing.cli.exits import DONE, FAILED
 from homing.cli.output import escape, print_json, print_table
-from homing.cli.server import json_option, reach, server_options
+from homing.cli.server import Administration, json_option, reach, server_options
+from homing.errors import QueueError
+
+if TYPE_CHECKING:
+    from homing.engines.engine import Engine
 
 
 @click.command("verify")
@@ -33,30 +39,31 @@ def command(
 
     Example: homing verify emails --rate 1000
     """
-    from homing import audit
-    from homing.steps import drive
-
     with reach(url, folder, prefix) as server:
         if queues:
             engines = {name: server.engine(name) for name in dict.fromkeys(queues)}
         else:
             engines = server.engines(server.queues())
-        found = {
-            name: drive(server.client, audit.verify(engine, rate=rate, payloads=payloads))
-            for name, engine in engines.items()
-        }
+        found = {name: _problems(server, engine, rate, payloads) for name, engine in engines.items()}
     if as_json:
-        print_json(
-            [
-                {"queue": name, "problems": [problem.says for problem in problems]}
-                for name, problems in found.items()
-            ]
-        )
+        print_json([{"queue": name, "problems": problems} for name, problems in found.items()])
     else:
-        rows = [(name, problem.says) for name, problems in found.items() for problem in problems]
+        rows = [(name, problem) for name, problems in found.items() for problem in problems]
         count = f"{len(found)} queue{'' if len(found) == 1 else 's'}"
         print_table(("queue", "problem"), rows, empty=f"{count}, nothing is wrong.", columns=500)
         for name, problems in found.items():
             if problems:
                 click.echo(f"Mend it with: homing repair {escape(name)}")
     return FAILED if any(found.values()) else DONE
+
+
+def _problems(server: Administration, engine: "Engine", rate: float | None, payloads: bool) -> list[str]:
+    """What is wrong with one queue; one that cannot be read must not hide the others."""
+    from homing import audit
+    from homing.steps import drive
+
+    try:
+        found = drive(server.client, audit.verify(engine, rate=rate, payloads=payloads))
+    except QueueError as error:
+        return [str(error)]
+    return [problem.says for problem in found]
