@@ -120,14 +120,17 @@ class SentinelArena(NodesArena):
 
     def _content(self, sentinel: Node) -> bool:
         """It knows each replica as one that it could promote, and the other sentinels."""
-        replicas = sentinel.tell("SENTINEL", "REPLICAS", SERVICE)
+        try:
+            replicas = sentinel.tell("SENTINEL", "REPLICAS", SERVICE)
+            others = sentinel.tell("SENTINEL", "SENTINELS", SERVICE)
+        except redis.RedisError:  # it is slow just now
+            return False
         told = [
             one if isinstance(one, dict) else dict(zip(one[::2], one[1::2], strict=True)) for one in replicas
         ]
         good = [
             one for one in told if one["flags"] in ("slave", {"slave"}) and one["master-link-status"] == "ok"
         ]
-        others = sentinel.tell("SENTINEL", "SENTINELS", SERVICE)
         return len(good) == self.replicas and len(others) == SENTINELS - 1
 
     def look(self) -> Final:
