@@ -92,9 +92,10 @@ class Model(Stored):
         self.jobs[job.id] = job
         self.room.arrive(job)
 
-    def register(self, worker: str, now_ms: int) -> Registered:
+    def register(self, worker: str, settings: Mapping[str, int], now_ms: int) -> Registered:
         copy = self.members.is_one(worker) or worker in self.lanes or worker in self.lanes_old
         if not copy:
+            self.beside.settings.update(settings)
             self.members.advance(now_ms)
             self.members.add(worker)
             self.lanes[worker] = (1, set())

@@ -118,7 +118,8 @@ class Rules:
         else:
             worker = self.plan.next("w")
             self.plan.workers.append(worker)
-        return lambda twin: twin.register(worker, self.plan.now_ms)
+        settings = SETTINGS[a % len(SETTINGS)] if b % 8 == 0 else {}
+        return lambda twin: twin.register(worker, settings, self.plan.now_ms)
 
     def _enqueue(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:
         lane = f"lane{c % 4}"
@@ -138,12 +139,12 @@ class Rules:
 
     def _claim(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:
         worker, limit = self.plan.a_worker(a), (1, 2, 3, 10, 1, 100)[b % 6]
-        number = self.plan.number if c == 0 else self.plan.next_number()
+        number = self.plan.number if c % 8 == 0 else self.plan.next_number()
         return lambda twin: twin.claim(worker, limit, number, self.plan.now_ms)
 
     def _held(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:
         worker = self.plan.a_worker(a)
-        number = self.plan.number if c == 0 else self.plan.next_number()
+        number = self.plan.number if c % 8 == 0 else self.plan.next_number()
 
         def of(twin: Twin) -> Call:
             known = (

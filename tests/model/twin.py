@@ -70,11 +70,11 @@ class Twin:
             lambda: self.model.enqueue(jobs, lane, number, now_ms),
         )
 
-    def register(self, worker: str, now_ms: int) -> Call:
+    def register(self, worker: str, settings: dict[str, int], now_ms: int) -> Call:
         return Call(
             "register",
-            self.engine.register(worker, now_ms=now_ms),
-            lambda: self.model.register(worker, now_ms),
+            self.engine.register(worker, settings=settings, now_ms=now_ms),
+            lambda: self.model.register(worker, settings, now_ms),
         )
 
     def claim(self, worker: str, limit: int, number: int, now_ms: int) -> Call:
