@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-acl test-faulty check mutants model interleave crashpoints format chaos chaos-short recovery
+.PHONY: help demo test test-acl test-faulty check mutants model interleave crashpoints format chaos chaos-short chaos-sabotage recovery
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -64,6 +64,9 @@ chaos-short: $(VENV)/.dev ## Attack real workers and servers for up to two minut
 
 chaos: $(VENV)/.dev ## One reduced pass over all attacks (an hour), or one in full: make chaos ROW=N2 SEED=7
 	$(BIN)/python -m chaos $(if $(ROW),row $(ROW),pass) $(if $(SEED),--seed $(SEED))
+
+chaos-sabotage: $(VENV)/.dev ## Play broken builds of homing: the harness must catch each (15 minutes)
+	$(BIN)/python -m chaos sabotage $(NAMES) $(if $(SEED),--seed $(SEED))
 
 recovery: $(VENV)/.dev ## Kill workers of homing and its peers, and time until their jobs run again (15 minutes)
 	$(BIN)/python benchmarks/recovery.py

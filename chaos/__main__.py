@@ -1,7 +1,10 @@
-"""The command: python -m chaos short | pass | row NAME… | table. Its last line is the verdict as JSON.
+"""The command: python -m chaos short | pass | row NAME… | table | sabotage NAME…
+
+Its last line is the verdict as JSON.
 
 What was played is kept as one file a part, and not played again: a run that was broken off goes on where
-it was. `table` puts together all that was played in full.
+it was. `table` puts together all that was played in full. `sabotage` plays broken builds of homing, each
+of which must be caught.
 """
 
 import argparse
@@ -15,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from chaos import play
+from chaos import gate, play
 from chaos.play import Result
 from chaos.report import publish, table, write_page
 from chaos.row import Row, Size
@@ -41,8 +44,8 @@ class Part:
 
 def _parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m chaos", description=__doc__)
-    parser.add_argument("what", choices=list(SIZES))
-    parser.add_argument("names", nargs="*", help="rows: N1 N2 …")
+    parser.add_argument("what", choices=[*SIZES, "sabotage"])
+    parser.add_argument("names", nargs="*", help="rows: N1 N2 …; for `sabotage` names of patches")
     parser.add_argument("--seed", type=int, default=None, help="default: drawn, and printed")
     parser.add_argument("--engine", choices=ENGINES, action="append")
     parser.add_argument("--size", choices=["full", "reduced", "short"], help="how much of each row")
@@ -57,10 +60,12 @@ def main() -> int:
     asked = _parsed()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # not without what the arena's end takes away
     folder = asked.folder.resolve()
+    if asked.what == "sabotage":
+        return gate.play(asked.names, _seed(asked.seed), folder / "sabotage")
     size = asked.size or SIZES[asked.what]
     if asked.what == "table":
         return _table(folder, size, asked.docs)
-    seed = random.SystemRandom().randrange(1 << 31) if asked.seed is None else asked.seed
+    seed = _seed(asked.seed)
     rows = [BY_NAME[name] for name in asked.names] or list(ROWS)
     print(f"seed {seed}", flush=True)
     results = [_played(part, folder) for part in _parts(rows, size, asked.engine or ENGINES, seed)]
@@ -71,6 +76,10 @@ def main() -> int:
     verdict: dict[str, object] = {"seed": seed, "size": size, "played": len(results) - len(missing)}
     print(json.dumps(verdict | {"failed": bad} | ({"not played": missing} if missing else {})))
     return 1 if bad else 0
+
+
+def _seed(asked: int | None) -> int:
+    return random.SystemRandom().randrange(1 << 31) if asked is None else asked
 
 
 def _parts(rows: list[Row], size_name: str, engines: tuple[EngineName, ...], seed: int) -> Iterator[Part]:

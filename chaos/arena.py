@@ -5,6 +5,7 @@ import itertools
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -28,11 +29,17 @@ from tests import servers
 ROOT = Path(__file__).resolve().parent.parent
 #: Drained is when nothing is left; who makes no progress for so long has lost something.
 STILL_S = 60.0
+#: Producers may take so long to end, and then the queue to drain: and as long as their jobs need at this pace.
+PATIENCE_S, SLOWEST = 600.0, 100.0
 #: Job numbers of one producer, so that ranges of two never meet.
 STRIDE, FAR = 128, 1 << 32
 #: One job a call is slow: who does that makes a small share of them.
 WEIGHTS = {"single": 0.1}
 LEAVE_S = 30.0
+
+
+class Unmet(Exception):
+    """What must come to pass did not, in the time it may take."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,8 @@ class Site:
     powered: bool = False  # the server's power can be cut
     loses: bool = False  # the server may lose what it had acknowledged
     loss_window_s: float | None = None  # but only of so long before a fault
+    still_s: float = STILL_S
+    patience_s: float = PATIENCE_S
 
 
 class Arena:
@@ -66,6 +75,8 @@ class Arena:
         self.plan = plan
         self.rss: list[float] = []
         self.cut_bytes = 0
+        self.unmet: list[str] = []
+        self._marks: dict[str, str] = {}
         self._numbers = itertools.count(1)
         self._struck = 0
         self._app: App | None = None
@@ -178,8 +189,22 @@ class Arena:
                 self.trees[at] = self.new_tree()
         for producer in self.producers:
             if not producer.alive and producer.process.returncode != 0:
-                raise RuntimeError(f"a producer ended: {producer.log.read_text()[-2000:]}")
+                last = producer.log.read_text().strip().rpartition("\n")[2]
+                self._missed(f"{producer.log.stem} broke off: {last}")
+        self._look_at_marks()
         self.rss.append(max((rss_mib(pid) for tree in self.trees for pid in tree.children()), default=0.0))
+
+    def _missed(self, what: str) -> None:
+        if what not in self.unmet:
+            self.unmet.append(what)
+
+    def _look_at_marks(self) -> None:
+        """Tell the history which jobs are charged with crashes."""
+        with contextlib.suppress(redis.RedisError), self.raw(decode_responses=True, socket_timeout=1) as raw:
+            marks: dict[str, str] = raw.hgetall(f"homing:{{{QUEUE}}}:suspects")
+            for job_id in sorted(job_id for job_id in marks if marks[job_id] != self._marks.get(job_id)):
+                self.history.write("marks", job_id, marks[job_id].split()[0])
+            self._marks = marks
 
     def refusals(self) -> int:
         """How many enqueues a full server has refused so far."""
@@ -208,20 +233,29 @@ class Arena:
         """Let producers end, drain, let workers leave, and look at what is there."""
         (self.folder / ENOUGH).touch()
         self.history.write("phase", "drain")
-        for producer in self.producers:
-            producer.process.wait(600 + self.jobs / 100)
+        self._end(self.producers, self.site.patience_s + self.jobs / SLOWEST)
         self.history.write("phase", "produced")
         self._drain()
         self.history.write("phase", "drained")
         for tree in self.trees:
             tree.process.send_signal(signal.SIGTERM)
-        for tree in self.trees:
-            tree.process.wait(LEAVE_S)
+        self._end(self.trees, LEAVE_S)
         return self.look()
+
+    def _end(self, processes: Sequence[Process], deadline_s: float) -> None:
+        """Wait for their ends; who does not come to it is killed, and told of."""
+        end_s = time.monotonic() + deadline_s
+        for process in processes:
+            try:
+                process.process.wait(max(0.0, end_s - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                self._missed(f"{process.log.stem} did not end within {deadline_s:.0f} s")
+                process.kill_tree()
 
     def _drain(self) -> None:
         last, since_s = None, time.monotonic()
-        while time.monotonic() - since_s < STILL_S:
+        end_s = since_s + self.site.patience_s + self.jobs / SLOWEST
+        while time.monotonic() < min(since_s + self.site.still_s, end_s):
             counts = self.counts()
             if counts is not None and not counts.waiting + counts.active + counts.scheduled:
                 return
@@ -270,7 +304,7 @@ def wait_until(true: Callable[[], object], deadline_s: float, what: str) -> None
     end_s = time.monotonic() + deadline_s
     while not true():
         if time.monotonic() > end_s:
-            raise TimeoutError(f"{what} within {deadline_s:g} s")
+            raise Unmet(f"{what} within {deadline_s:g} s")
         time.sleep(0.02)
 
 

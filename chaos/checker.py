@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise, zip_longest
 
-from chaos import clocks
+from chaos import clocks, crashes, fencing
+from chaos.crashes import DEADLY  # their own crash explains that they ran again
 from chaos.history import Account, Fault, Run
 from chaos.windows import Windows
 
@@ -25,8 +26,6 @@ SLACK_NS, EARLIER_NS = 3 * SECOND_NS, SECOND_NS // 2
 WAITED_NS = 3 * SECOND_NS
 #: What those faults are called that the processes they name do not outlive.
 ENDING = ("kill child", "kill supervisor", "kill tree", "rolling restart")
-#: Kinds that take their process with them: their own crash explains that they ran again.
-DEADLY = frozenset({"exits", "faults", "endless"})
 #: Runs that a job of each kind has by itself.
 PLANNED = {"fails": 3, "shaky": 2}
 
@@ -71,10 +70,17 @@ def check(account: Account, final: Final, *, lease_ms: int) -> Verdict:
     verdict = Verdict()
     lease_ns = lease_ms * 1_000_000
     _no_loss(account, final, verdict)
+    _no_false_end(account, final, verdict)
     _no_phantom(account, verdict)
     _duplicates(account, verdict, lease_ns)
+    faithful = not (final.lost_data or final.lossy or final.undone)
+    if faithful:
+        fencing.reclaimed_workers(account, verdict.violate)
+        crashes.buried(account, final.dead, verdict.violate)
+        crashes.raised(account, verdict.violate)
     _fencing(account, final, verdict)
     _attempts(account, verdict)
+    crashes.charged(account, verdict.violate)
     _liveness(account, verdict, lease_ns)
     _answers(account, verdict)
     _delays(account, verdict)
@@ -127,6 +133,19 @@ def _in_window(account: Account, n: int, window_s: float | None) -> bool:
         for fault in account.faults
         if fault.pids is None
     )
+
+
+def _no_false_end(account: Account, final: Final, verdict: Verdict) -> None:
+    """I1: what is said to be completed has run to its end."""
+    completed = {
+        job_id
+        for job_id, accepted in account.accepted.items()
+        if any(one.decision == "completed" for one in accepted)
+    }
+    completed |= {job_id for job_id, state in final.facts.items() if state == "completed"}
+    done = {run.id for runs in account.runs.values() for run in runs if run.how == "done"}
+    for job_id in sorted(completed - done):
+        verdict.violate("I1", f"job {job_id} is completed, and no run of it came to its end")
 
 
 def _no_phantom(account: Account, verdict: Verdict) -> None:

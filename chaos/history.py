@@ -16,6 +16,7 @@ files merge without an error. Nothing here goes through the server under test.
     thrown <count>                        outcomes that were thrown away with a lost lease
     lost <worker>                         a lease was lost
     fault <k> <name…> <pids, or - or *> | healed <k>   what the harness did to nobody, or to everybody
+    marks <id> <crashes>                  crashes that the server charges this job with, seen by the harness
     phase <name>                          what the harness does
 """
 
@@ -94,6 +95,7 @@ class Account:
     lost: list[tuple[int, int, str]] = field(default_factory=list)  # (when, pid, worker)
     faults: list[Fault] = field(default_factory=list)
     phases: list[tuple[int, str]] = field(default_factory=list)
+    marks: list[tuple[int, str, int]] = field(default_factory=list)  # (when, id, crashes)
     trees: dict[int, int] = field(default_factory=dict)  # pid of a child -> pid of its supervisor
     thrown: int = 0  # outcomes that were thrown away with a lost lease
     torn: int = 0  # last lines that a kill cut off
@@ -184,6 +186,8 @@ def _read_rare(
             faults[rest[0]] = Fault(" ".join(name), at_ns, None if whom == "*" else frozenset(named))
         case "healed":
             faults[rest[0]].end_ns = at_ns
+        case "marks":
+            account.marks.append((at_ns, rest[0], int(rest[1])))
         case "phase":
             account.phases.append((at_ns, rest[0]))
         case _:

@@ -20,12 +20,13 @@ def fill_server(arena: Arena) -> None:
         queue.pause()
         wait_until(lambda: queue.counts().waiting > 500, FILL_S, "no jobs came")
         raw.config_set("maxmemory", int(raw.info("memory")["used_memory"]))
-        refused = arena.refusals()
-        wait_until(lambda: arena.refusals() > refused, FILL_S, "nobody was refused")
-        wait_until(lambda: _resumed(arena), FILL_S, "the full queue could not be resumed")
-        wait_until(lambda: queue.counts().waiting < 50, DRAIN_S, "the full queue did not drain")
-    with arena.raw() as raw:
-        raw.config_set("maxmemory", 0)
+        try:
+            refused = arena.refusals()
+            wait_until(lambda: arena.refusals() > refused, FILL_S, "nobody was refused")
+            wait_until(lambda: _resumed(arena), FILL_S, "the full queue could not be resumed")
+            wait_until(lambda: queue.counts().waiting < 50, DRAIN_S, "the full queue did not drain")
+        finally:
+            raw.config_set("maxmemory", 0)
     arena.rest(0.5, 1.0)
 
 

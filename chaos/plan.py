@@ -39,6 +39,8 @@ class Plan:
     lease_ms: int = 2_000
     long_leases: float = 1.5  # how long a job of kind `long` takes
     mix: dict[str, int] = field(default_factory=lambda: dict(MIX))
+    #: Folders that workers and producers import from before all others: a broken build, a wrong clock.
+    path: tuple[str, ...] = ()
 
     def write(self) -> str:
         return json.dumps(asdict(self))

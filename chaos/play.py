@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from chaos import checker, history
+from chaos.arena import Arena, Unmet
 from chaos.plan import Plan
 from chaos.row import NotPlayed, Row, Size
 from homing.engines.engine import EngineName
@@ -59,19 +60,26 @@ class Result:
         )
 
 
-def play(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:
-    """Play a row in a new folder; its histories and logs stay there."""
+def play(
+    row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path, path: tuple[str, ...] = ()
+) -> Result:
+    """Play a row in a new folder; its histories and logs stay there.
+
+    Workers and producers import from the folders of `path` before all others.
+    """
     folder.mkdir(parents=True)
     named = Result(row=row.name, title=row.title, engine=engine, server=row.site.server, seed=seed)
     try:
-        return _played(row, size, engine=engine, seed=seed, folder=folder)
+        return _played(row, size, engine=engine, seed=seed, folder=folder, path=path)
     except NotPlayed as why:
         return replace(named, not_played=str(why))
     except (TimeoutError, subprocess.TimeoutExpired) as never:
         return replace(named, unmet=[f"what was waited for did not happen: {never}"])
 
 
-def _played(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path) -> Result:
+def _played(
+    row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path, path: tuple[str, ...]
+) -> Result:
     plan = Plan(
         url="",
         folder=str(folder),
@@ -80,16 +88,14 @@ def _played(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path
         lease_ms=row.lease_ms,
         long_leases=row.long_leases,
         mix=dict(row.mix),
+        path=path,
     )
     started_s = time.monotonic()
     with row.arena(folder, row.site, plan, size.jobs, seed) as arena:
-        arena.ready()
-        arena.history.write("phase", "strike")
-        until_s = time.monotonic() + size.seconds
-        strikes = 0
-        while strikes < size.strikes or time.monotonic() < until_s:
-            arena.dice.choice(row.strikes)(arena)
-            strikes += 1
+        try:
+            _strike(arena, row, size)
+        except Unmet as missed:
+            arena.unmet.append(str(missed))
         final = arena.finish()
         rss = [round(value, 1) for value in arena.rss]
     account = history.read(folder / "history")
@@ -105,11 +111,21 @@ def _played(row: Row, size: Size, *, engine: EngineName, seed: int, folder: Path
         counts=dict(sorted(verdict.counts.items())),
         explained=dict(verdict.explained),
         violations=verdict.violations,
-        unmet=[sentence for ask in row.asks if (sentence := ask(verdict))],
+        unmet=[*arena.unmet, *(sentence for ask in row.asks if (sentence := ask(verdict)))],
         rss_mib=[rss[0], max(rss), rss[-1]] if rss else [],
         notes=arena.notes(),
         **_picture(account),
     )
+
+
+def _strike(arena: Arena, row: Row, size: Size) -> None:
+    arena.ready()
+    arena.history.write("phase", "strike")
+    until_s = time.monotonic() + size.seconds
+    strikes = 0
+    while strikes < size.strikes or time.monotonic() < until_s:
+        arena.dice.choice(row.strikes)(arena)
+        strikes += 1
 
 
 def write(result: Result, path: Path) -> None:

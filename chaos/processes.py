@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,13 +80,20 @@ class Process:
         self.process.wait()
 
 
+def import_path(folders: Sequence[str]) -> dict[str, str]:
+    """Environment of a process that imports from these folders before all others."""
+    before = os.environ.get("PYTHONPATH")
+    return {"PYTHONPATH": os.pathsep.join([*folders, *([before] if before else [])])} if folders else {}
+
+
 def start(name: str, words: list[str], plan: Plan, role: str, root: Path, **env: str) -> Process:
     """A Python process of a run, with its output in `<name>.log`."""
     log = Path(plan.folder) / f"{name}.log"
+    known = os.environ | {PLAN: plan.write(), ROLE: role, **import_path(plan.path)} | env
     with log.open("ab") as output:
         process = subprocess.Popen(
             [sys.executable, *words],
-            env=os.environ | {PLAN: plan.write(), ROLE: role} | env,
+            env=known,
             cwd=root,
             stdin=subprocess.DEVNULL,
             stdout=output,

@@ -5,14 +5,20 @@ It runs in a thread of the harness. A reply that is lost was sent by a server th
 
 import asyncio
 import contextlib
+import json
+import os
 import random
 import socket
 import struct
+import subprocess
+import sys
 import threading
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
+from chaos.processes import import_path
 from homing.command import load
 
 BUFFER = 1 << 16
@@ -22,16 +28,27 @@ WAYS = ("closed", "swallowed", "truncated", "reset")
 _RESET = struct.pack("ii", 1, 0)
 
 
-def _named() -> dict[bytes, str]:
+def _named() -> dict[str, str]:
     """sha of a script -> name of its transition."""
     names = ("enqueue", "claim", "settle", "tick", "held", "reclaim", "register")
     return {
-        sha.encode(): name
+        sha: name
         for engine in ("lists", "streams")
         for name in names
         for script in (load(f"homing.engines.{engine}", name),)
         for sha in (script.sha, script.plain_sha)
     }
+
+
+@cache
+def named(path: tuple[str, ...]) -> dict[bytes, str]:
+    """The same as who imports from these folders first sends them."""
+    words = [sys.executable, "-m", "chaos.proxy"]
+    root = Path(__file__).resolve().parent.parent
+    told = subprocess.run(
+        words, env=os.environ | import_path(path), cwd=root, capture_output=True, check=True
+    )
+    return {sha.encode(): name for sha, name in json.loads(told.stdout).items()}
 
 
 @dataclass(slots=True)
@@ -52,19 +69,21 @@ class Road:
 
     socket_path: Path
     seed: int
+    path: tuple[str, ...] = ()  # where its travellers' scripts are from
     port: int = 0
     state: State = field(default_factory=State)
     #: What was done: lost replies by way.
     lost: Counter[str] = field(default_factory=Counter)
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.new_event_loop)
     _thread: threading.Thread | None = None
-    _names: dict[bytes, str] = field(default_factory=_named)
+    _names: dict[bytes, str] = field(default_factory=dict)
     _dice: random.Random = field(default_factory=random.Random)
     #: Held here: a loop knows its tasks only weakly, and one that waits for nobody's event is collected.
     _never: asyncio.Event = field(default_factory=asyncio.Event)
 
     def open(self) -> "Road":
         self._dice = random.Random(self.seed)
+        self._names = named(self.path)
         listener = socket.create_server(("127.0.0.1", 0), backlog=512)
         self.port = listener.getsockname()[1]
         self._thread = threading.Thread(target=self._run, args=(listener,), daemon=True)
@@ -169,3 +188,7 @@ def _reset(writer: asyncio.StreamWriter) -> None:
     transport_socket = writer.get_extra_info("socket")
     with contextlib.suppress(OSError):
         transport_socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+
+
+if __name__ == "__main__":
+    print(json.dumps(_named()))

@@ -24,7 +24,7 @@ class RoadArena(Arena):
     def _road(self) -> Road:
         assert self.server is not None
         path = Path(self.server.address["unix_socket_path"])
-        return Road(path, self.dice.randrange(1 << 30)).open()
+        return Road(path, self.dice.randrange(1 << 30), self.plan.path).open()
 
     def producer_url(self) -> str:
         if self.producer_road is None:

@@ -177,3 +177,59 @@ def test_only_an_end_that_a_failover_may_have_taken_back_may_come_twice(
 def test_a_job_runs_when_it_is_due_by_the_servers_clock(told: Tell, clock: str, *, good: bool) -> None:
     verdict = told(f"0.9 9 later 0 3000\n{GOOD}\n{clock}")
     assert ("I10" not in verdict.violations) == good
+
+
+def test_what_is_completed_has_run_to_its_end(told: Tell) -> None:
+    unfinished = GOOD.replace("3 11 end 0 a 100 done\n", "")
+    assert "I1" in told(unfinished).violations
+    story = unfinished.replace("3.1 11 settled completed a", "")
+    assert "I1" in told(story, Final(counts={}, facts={"a": "completed"})).violations
+
+
+STOPPED = TWICE.format(fault="2.5 9 fault 1 stop beyond lease 1,11\n3.5 9 healed 1") + "1 9 try 1 2\n"
+
+
+@pytest.mark.parametrize(
+    ("good", "later"),
+    [
+        (True, "5 11 start 1 quick b 99 1 w1\n5.1 11 end 1 b 99 done"),  # it had been claimed before
+        (True, "5 11 start 1 quick b 102 1 w3\n5.1 11 end 1 b 102 done\n5.2 11 settled completed b"),
+        (False, "5 11 start 1 quick b 102 1 w1\n5.1 11 end 1 b 102 done\n5.2 11 settled completed b"),
+    ],
+)
+def test_a_worker_that_was_reclaimed_takes_no_more_jobs(told: Tell, good: bool, later: str) -> None:
+    assert ("I4" not in told(STOPPED + later).violations) is good
+
+
+@pytest.mark.parametrize(
+    ("good", "story"),
+    [
+        (True, "2 11 start 0 exits a 100 1 w1\n3 9 marks a 1"),
+        (False, "3 9 marks a 1\n4 22 start 0 quick a 101 1 w2"),  # it had only been held
+        (True, "3 9 marks a 1\n4 22 start 0 stops a 101 1 w2"),  # it may have waited for its thread
+        # Nobody saw what ran there.
+        (True, "3 9 marks a 2\n4 22 start 0 quick a 101 1 w2\n2 9 fault 1 kill tree 1,11\n2 9 healed 1"),
+    ],
+)
+def test_a_crash_is_charged_to_what_had_started(told: Tell, good: bool, story: str) -> None:
+    assert ("I6" not in told(f"1 9 try 0 1\n{story}").violations) is good
+
+
+@pytest.mark.parametrize(
+    ("good", "beside"),
+    [
+        (True, "1.5 11 start 1 quick b 99 1 w1\n1.6 11 end 1 b 99 done"),  # it had ended before
+        (True, "1.5 22 start 1 nap b 99 1 w2"),  # in another process
+        (False, "1.5 11 start 1 nap b 99 1 w1"),
+        (False, "2.5 11 start 1 nap b 99 1 w1\n2.6 11 end 1 b 99 done"),
+    ],
+)
+def test_who_is_buried_for_a_crash_ran_alone(told: Tell, good: bool, beside: str) -> None:
+    story = f"1 9 try 0 2\n2 11 start 0 exits a 100 1 w1\n{beside}"
+    assert ("I6" not in told(story, Final(counts={}, dead=frozenset({"a"}))).violations) is good
+
+
+@pytest.mark.parametrize(("kind", "good"), [("thread", False), ("fails", True)])
+def test_nobody_is_buried_for_what_it_does_not_raise(told: Tell, kind: str, good: bool) -> None:
+    story = GOOD.replace("quick", kind).replace("settled completed", "settled dead").replace("done", "raised")
+    assert ("I6" not in told(story, Final(counts={}, dead=frozenset({"a"}))).violations) is good
