@@ -64,8 +64,8 @@ def _enlisted(loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -
     task: asyncio.Task[Any] = asyncio.Task(coroutine, loop=loop, **options)
     process = PROCESS.get(None)
     if process is not None:
-        process.tasks.add(task)
-        task.add_done_callback(process.tasks.discard)
+        process.tasks[task] = None
+        task.add_done_callback(lambda done: process.tasks.pop(done, None))
     return task
 
 

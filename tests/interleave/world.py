@@ -36,7 +36,8 @@ class Process:
     """What is killed together. Its tasks and its commands go with it."""
 
     name: str
-    tasks: "set[asyncio.Task[Any]]" = field(default_factory=set)
+    #: In the order of their beginning: a set would have another in each play.
+    tasks: "dict[asyncio.Task[Any], None]" = field(default_factory=dict)
     dead: bool = False
     frozen_until_s: float = 0.0
 
