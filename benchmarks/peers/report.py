@@ -124,7 +124,7 @@ class Report:
             f"- *Whole worker killed*: every process of it at once, as when its host dies; another worker with {JOBS}",
             "  free places is there and at rest. Nothing else happens on the queue.",
             "",
-            f"homing: the median of {about['rounds']} runs (least-most), with nothing else at the same time. Peers: one run,",
+            f"homing: the median of {about['rounds']} runs (least-most), with no other cell at the same time. Peers: one run,",
             f"up to {about['at_once']} at a time, each with a server and an environment of its own. {QUICKER} marks what was",
             "quicker than the slower of homing's two engines. *default* is each project's own, *tuned* the best that its documentation offers; what was",
             "set stands below.",
