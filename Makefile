@@ -24,13 +24,13 @@ demo: $(VENV)/.demo ## Deliver the e-mail outbox on both engines, on the embedde
 	$(BIN)/homing demo
 
 test: $(VENV)/.dev ## Run the whole suite (under 5 minutes on 2 cores)
-	$(BIN)/python -m pytest -n 2 --dist loadgroup
+	$(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-acl: $(VENV)/.dev ## The whole suite as a user with no more rights than `homing acl` grants
-	HOMING_TEST_ACL=1 $(BIN)/python -m pytest -n 2 --dist loadgroup
+	HOMING_TEST_ACL=1 $(BIN)/python -m pytest -n 3 --dist loadgroup
 
 test-faulty: $(VENV)/.dev ## The suite while 1 % of all flights meet a rare error of SEED: nobody may notice
-	$(BIN)/python -m pytest -n 2 --dist loadgroup --faulty 0.01 --faulty-seed $(or $(SEED),1)
+	$(BIN)/python -m pytest -n 3 --dist loadgroup --faulty 0.01 --faulty-seed $(or $(SEED),1)
 
 check: $(VENV)/.dev ## Style, types, layers, sizes
 	$(BIN)/ruff check .
