@@ -10,7 +10,9 @@ from chaos.row import ALWAYS, EVERYSEC, NO_REWRITE, Row, Size, no_duplicates
 from chaos.topology.rows import TOPOLOGY
 
 _FOUR = Site(trees=4, processes=1)
-_EVEN = {**MIX, "quick": 985, "long": 0}
+
+#: At full speed one in a hundred would fill every slot, and a kill would make suspects of all of them.
+_FEW_LONG = {**MIX, "quick": MIX["quick"] + MIX["long"] - 1, "long": 1}
 
 ROWS: tuple[Row, ...] = (
     Row(
@@ -27,8 +29,9 @@ ROWS: tuple[Row, ...] = (
         strikes=(*[nemeses.kill_child] * 8, nemeses.kill_supervisor, nemeses.kill_tree),
         full=Size(strikes=220, jobs=1_000_000, parts=4),
         reduced=Size(strikes=20, jobs=40_000),
-        short=Size(strikes=8, jobs=10_000),
+        short=Size(strikes=6, jobs=10_000),
         site=Site(pace=0),
+        mix=_FEW_LONG,
     ),
     Row(
         name="N2",
@@ -100,7 +103,7 @@ ROWS: tuple[Row, ...] = (
         strikes=(nemeses.kill_connections,),
         full=Size(strikes=500, jobs=100_000),
         reduced=Size(strikes=40, jobs=10_000),
-        short=Size(strikes=10, jobs=3_000),
+        short=Size(strikes=8, jobs=2_000),
     ),
     Row(
         name="N8",
@@ -108,7 +111,7 @@ ROWS: tuple[Row, ...] = (
         strikes=(nemeses.flush_scripts,),
         full=Size(strikes=2_000, jobs=100_000),
         reduced=Size(strikes=150, jobs=10_000),
-        short=Size(strikes=30, jobs=3_000),
+        short=Size(strikes=20, jobs=2_000),
         asks=(no_duplicates,),
     ),
     Row(
