@@ -19,7 +19,7 @@ LEVELS = ("debug", "info", "warning", "error")
 @click.option("--processes", "-p", type=int, help="Worker processes (default: 1).")
 @click.option("--concurrency", "-c", type=int, help="Async jobs at once in a process (default: 100).")
 @click.option("--threads", "-t", type=int, help="Sync jobs at once in a process (default: 16).")
-@click.option("--burst", is_flag=True, help="End when nothing is left to do.")
+@click.option("--burst", is_flag=True, help="End when nothing is left, what is scheduled for later included.")
 @click.option(
     "--grace", type=float, help="Seconds that running jobs may go on after a stop signal (default: 30)."
 )
