@@ -7,7 +7,7 @@ import bisect
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from itertools import pairwise, zip_longest
+from itertools import pairwise
 
 from chaos import clocks, crashes, fencing
 from chaos.crashes import DEADLY  # their own crash explains that they ran again
@@ -252,7 +252,7 @@ def _attempts(account: Account, verdict: Verdict) -> None:
 
 
 def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
-    """I12: after a fault every worker that was there and outlived it ends a job again."""
+    """I12: a worker that nothing is done to ends jobs while some wait, also between two faults."""
     ends = defaultdict[int, list[int]](list)
     for runs in account.runs.values():
         for run in runs:
@@ -265,23 +265,30 @@ def _liveness(account: Account, verdict: Verdict, lease_ns: int) -> None:
         times.sort()
         struck = [fault for fault in account.faults if _touches_tree(account, fault, tree)]
         deaths = [f.begin_ns for f in struck if f.name.startswith(ENDING) and tree in (f.pids or ())]
-        died_ns = min(deaths, default=busy_until)
-        for fault, following in zip_longest(struck, struck[1:]):
-            if fault.end_ns is None or times[0] > fault.begin_ns:
+        last_ns = min([busy_until, *deaths])
+        _recoveries(verdict, times, struck, min(last_ns, times[-1]))
+        for begin, end in pairwise([*(at_ns for at_ns in times if at_ns < last_ns), last_ns]):
+            if end - begin <= patience_ns:
                 continue
-            until = fault.end_ns + patience_ns
-            if until > min(died_ns, busy_until) or (following and following.begin_ns < until):
-                continue
-            verdict.counts["recoveries"] += 1
-            at = bisect.bisect(times, fault.end_ns)
-            took_ns = times[at] - fault.end_ns if at < len(times) else None
-            if took_ns is not None and took_ns <= patience_ns:
-                slowest = max(verdict.counts["slowest recovery ms"], took_ns // 1_000_000)
-                verdict.counts["slowest recovery ms"] = slowest
-            elif any(min(until, end) - max(fault.end_ns, begin) > WAITED_NS for begin, end in waits):
-                verdict.violate(
-                    "I12", f"worker {tree} ended no job within {patience_ns / 1e9:.0f} s of {fault.name}"
-                )
+            # What was done to it meanwhile does not count, however often it was done.
+            own_ns = end - begin - sum(_overlap(begin, end, f.begin_ns, f.end_ns or end) for f in struck)
+            if own_ns > patience_ns and any(_overlap(begin, end, *wait) > WAITED_NS for wait in waits):
+                told = f"worker {tree} ended no job for {own_ns / SECOND_NS:.1f} s in which nothing was done to it"
+                verdict.violate("I12", f"{told}, from {begin} on, though jobs waited")
+
+
+def _recoveries(verdict: Verdict, times: list[int], struck: list[Fault], last_ns: int) -> None:
+    """How long after each fault it took until the worker ended a job again."""
+    for fault in struck:
+        if fault.end_ns is None or not times[0] < fault.begin_ns or fault.end_ns >= last_ns:
+            continue
+        took_ms = (times[bisect.bisect(times, fault.end_ns)] - fault.end_ns) // 1_000_000
+        verdict.counts["recoveries"] += 1
+        verdict.counts["slowest recovery ms"] = max(verdict.counts["slowest recovery ms"], took_ms)
+
+
+def _overlap(begin: int, end: int, other_begin: int, other_end: int) -> int:
+    return max(0, min(end, other_end) - max(begin, other_begin))
 
 
 def _touches_tree(account: Account, fault: Fault, tree: int) -> bool:

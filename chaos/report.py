@@ -99,13 +99,14 @@ def table(results: Sequence[Result]) -> str:
             total.update(
                 {name: count for name, count in one.counts.items() if not name.startswith("slowest")}
             )
+        judged = sum(one.counts.get("recoveries", 0) for one in parts)
         slowest = max(one.counts.get("slowest recovery ms", 0) for one in parts)
         struck = sum(sum(one.faults.values()) for one in parts)
         seeds = sorted(one.seed for one in parts)
         shown = f"{seeds[0]} to {seeds[-1]}" if len(seeds) > 1 else str(seeds[0])
         lines.append(
             f"| {row} | {parts[0].title} | {engine} | {struck:,} | {total['enqueued']:,} | {_lost(total)} | "
-            f"{total['extra runs']:,} | {total['stale ends']:,} | {slowest / 1000:.1f} s | {shown} |"
+            f"{total['extra runs']:,} | {total['stale ends']:,} | {f'{slowest / 1000:.1f} s' if judged else 'not judged'} | {shown} |"
         )
     return "\n".join(lines)
 

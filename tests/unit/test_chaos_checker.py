@@ -50,6 +50,20 @@ def test_a_job_that_ran_once_and_ended_is_fine(told: Tell) -> None:
 IDLE = "5 9 fault 1 pause 1,11\n6 9 healed 1\n30 9 phase drain\n"
 
 
+def test_a_worker_that_is_struck_again_and_again_must_still_end_jobs(told: Tell) -> None:
+    faults = "".join(f"{at} 9 fault {at} kill_server *\n{at + 1} 9 healed {at}\n" for at in range(5, 29, 3))
+    story = GOOD + faults + "5.5 9 try 1 2\n29 22 start 1 quick b 101 1 w2\n29.5 22 settled completed b\n"
+    assert "I12" in told(story + "30 9 phase drain").violations
+    ends = "".join(
+        f"{at}.2 11 start {at} quick j{at} 1{at} 1 w1\n{at}.3 11 end {at} j{at} 1{at} done\n"
+        f"{at}.4 11 settled completed j{at}\n{at} 9 try {at} {at + 1}\n"
+        for at in range(6, 30, 3)
+    )
+    verdict = told(story + ends + "30 9 phase drain")
+    assert "I12" not in verdict.violations
+    assert verdict.counts["slowest recovery ms"] == 300
+
+
 def test_a_worker_that_has_nothing_to_do_may_do_nothing(told: Tell) -> None:
     assert told(GOOD + IDLE).good
 
