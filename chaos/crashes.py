@@ -18,11 +18,9 @@ def charged(account: Account, violate: Violate) -> None:
     """A crash is charged to what had started, and to nobody who only waited in the same worker.
 
     Of each process one job may have been about to write down that it starts; and who waits for a thread
-    is said to have started before it has. Who ran when a whole tree died nobody saw: then a job may be
-    charged because it was alone there.
+    is said to have started before it has. When a whole tree died nobody saw who ran, and nobody is charged.
     """
-    supervisors = set(account.trees.values()) - {0}
-    if any(fault.pids is None or fault.pids & supervisors for fault in account.faults):
+    if any(fault.pids is None for fault in account.faults):
         return
     runs_of, too_many = _runs_of(account), dict[str, int]()
     for at_ns, job_id, crashes in account.marks:

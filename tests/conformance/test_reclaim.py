@@ -1,5 +1,6 @@
 """Reclaim: every way back without an outcome, and who is charged for it."""
 
+import pytest
 from msgspec.structs import replace
 
 from homing.engines.engine import ReclaimReason
@@ -239,14 +240,38 @@ def test_a_suspect_handed_back_comes_alone_again(queue: Queue) -> None:
     assert [(job.id, job.alone) for job in queue.claim(worker)] == [("a", True)]
 
 
-def test_alone_in_a_lapsed_worker_a_suspect_is_charged_a_crash(queue: Queue) -> None:
-    _suspects(queue, A)
+def _lapse(queue: Queue) -> Reclaimed:
+    """A worker that claimed is not heard of until its lease is over."""
     worker, other = queue.register(), queue.register()
     queue.claim(worker)
     queue.tick_past_lease(other)
-    assert queue.reclaim(worker, "lapsed") == Reclaimed(0, 1, more=False)
-    assert marks(queue, "a") == (3, 0)
-    assert queue.whole() == Whole(dead=["a"], workers=[other], suspects=1)
+    reclaimed = queue.reclaim(worker, "lapsed")
+    queue.reclaim(other, "left")
+    return reclaimed
+
+
+def test_a_suspect_whose_worker_lapsed_is_not_charged_a_crash(queue: Queue) -> None:
+    _suspects(queue, A)
+    assert _lapse(queue) == Reclaimed(1, 0, more=False)
+    assert marks(queue, "a") == (2, 1)
+    assert queue.whole() == Whole(waiting=["a"], suspects=1)
+    worker = _crash(queue, "a")
+    assert marks(queue, "a") == (3, 1)
+    assert queue.whole() == Whole(dead=["a"], workers=[worker], suspects=1)
+
+
+@pytest.mark.parametrize("crash_max", [1, 3])
+def test_a_job_that_takes_whole_workers_with_it_is_buried_after_as_many_alone(
+    queue: Queue, crash_max: int
+) -> None:
+    queue.open(crash_max=crash_max)
+    queue.enqueue(A)
+    for suspicions in range(1, crash_max + 2):
+        assert _lapse(queue) == Reclaimed(1, 0, more=False)
+        assert marks(queue, "a") == (0, suspicions)
+    assert _lapse(queue) == Reclaimed(0, 1, more=False)
+    assert marks(queue, "a") == (0, crash_max + 2)
+    assert queue.whole() == Whole(dead=["a"], suspects=1)
 
 
 def test_a_job_that_crashed_too_often_is_buried_with_the_error(queue: Queue) -> None:

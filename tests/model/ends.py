@@ -19,6 +19,9 @@ class Marks:
     def suspect(self) -> bool:
         return self.crashes + self.suspicions >= 2
 
+    def condemned(self, crash_max: int) -> bool:
+        return self.crashes >= crash_max or self.crashes + self.suspicions >= crash_max + 2
+
 
 @dataclass
 class Beside:
@@ -42,6 +45,14 @@ class Beside:
 
     def suspect(self, job_id: str) -> bool:
         return job_id in self.marks and self.marks[job_id].suspect
+
+    def mark(self, job_id: str, *, seen: bool) -> None:
+        """Mark a job for the end of its worker."""
+        one = self.marks.setdefault(job_id, Marks())
+        if seen:
+            one.crashes += 1
+        else:
+            one.suspicions += 1
 
     def release(self, job_id: str, until_ms: float) -> None:
         """A caller's id stays taken for a while after its job; the marks go with the job."""

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 
 from homing.job import WorkerRecord
-from tests.model.ends import Marks
 from tests.model.rooms import Job
 
 
@@ -43,15 +42,6 @@ class Members:
                 self.expiry[worker] = self.clock_ms + self._settings["lease_ms"]
         in_order = sorted(self.expiry, key=lambda worker: (self.expiry[worker], worker))
         return lost, [worker for worker in in_order if self.expiry[worker] < self.clock_ms]
-
-    def mark(self, marks: dict[str, Marks], job_id: str, *, seen: bool, alone: str | None) -> int:
-        """Mark a job for the death of its worker; how many crashes it has now."""
-        one = marks.setdefault(job_id, Marks())
-        if seen or alone == job_id:
-            one.crashes += 1
-        else:
-            one.suspicions += 1
-        return one.crashes
 
     def remove(self, worker: str) -> None:
         for kept in (self.expiry, self.number, self.settled, self.alone, self.held):

@@ -26,7 +26,7 @@ from homing.job import (
     State,
     Ticked,
 )
-from tests.model.ends import FOREVER
+from tests.model.ends import FOREVER, Marks
 from tests.model.rooms import Job
 from tests.model.stored import Stored
 
@@ -281,13 +281,11 @@ class Model(Stored):
         self.members.advance(now_ms)
         if reason == "lapsed" and self.members.expiry[worker] >= self.members.clock_ms:
             return Reclaimed(0, 0, more=False, alive=True)
-        held, alone = self.members.held[worker], self.members.alone.get(worker)
-        buried = 0
+        held, buried = self.members.held[worker], 0
         for job in self.room.reclaimed(held, self.priorities):
-            crashes = self.beside.marks[job.id].crashes if job.id in self.beside.marks else 0
             if reason != "left" and (reason == "lapsed" or job.id in started):
-                crashes = self.members.mark(self.beside.marks, job.id, seen=reason == "died", alone=alone)
-            if crashes >= self.beside.settings["crash_max"]:
+                self.beside.mark(job.id, seen=reason == "died")
+            if self.beside.marks.get(job.id, Marks()).condemned(self.beside.settings["crash_max"]):
                 self._bury(job, error, now_ms)
                 buried += 1
         back = [job for job in held if job.state is State.ACTIVE]

@@ -221,8 +221,8 @@ def test_a_worker_that_was_reclaimed_takes_no_more_jobs(told: Tell, good: bool, 
         (True, "2 11 start 0 exits a 100 1 w1\n3 9 marks a 1"),
         (False, "3 9 marks a 1\n4 22 start 0 quick a 101 1 w2"),  # it had only been held
         (True, "3 9 marks a 1\n4 22 start 0 stops a 101 1 w2"),  # it may have waited for its thread
-        # Nobody saw what ran there.
-        (True, "3 9 marks a 2\n4 22 start 0 quick a 101 1 w2\n2 9 fault 1 kill tree 1,11\n2 9 healed 1"),
+        # Nobody saw what ran in a tree that died: nobody is charged.
+        (False, "3 9 marks a 2\n4 22 start 0 quick a 101 1 w2\n2 9 fault 1 kill tree 1,11\n2 9 healed 1"),
     ],
 )
 def test_a_crash_is_charged_to_what_had_started(told: Tell, good: bool, story: str) -> None:

@@ -35,7 +35,7 @@ ROUNDS_MAX = 50
 CRASHED = json.dumps(
     {
         "type": "WorkerCrashed",
-        "message": "the process that ran this job died with it, more often than `crash_max` allows",
+        "message": "the workers that ran this job were lost with it, more often than `crash_max` allows",
         "traceback": "",
         "reason": "crashed",
     }

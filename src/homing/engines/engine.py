@@ -117,7 +117,7 @@ class Engine(Protocol):
 
         `lapsed`: only when its lease is over; each job becomes more suspect. `died`: somebody saw it
         die; only `started` jobs are charged a crash. `left`: nobody is charged. A job at `crash_max`
-        crashes is buried with `error`.
+        crashes, or two more marks of either kind, is buried with `error`.
         """
 
     def cancel(self, job_id: str, *, now_ms: int | None = None) -> Command[State | None]:

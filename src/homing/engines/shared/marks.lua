@@ -15,3 +15,8 @@ local function is_suspect(suspects, id)
   local crashes, suspicions = marks_of(suspects, id)
   return crashes + suspicions >= 2
 end
+
+-- It crashed too often; or, alone by its second mark, it took as many workers with it that nobody saw end.
+local function condemned(crash_max, crashes, suspicions)
+  return crashes >= crash_max or crashes + suspicions >= crash_max + 2
+end

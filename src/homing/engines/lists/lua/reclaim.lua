@@ -32,13 +32,12 @@ redis.call('ZADD', KEYS[3], -1, ARGV[2])
 local started, moved, buried = {}, 0, 0
 for i = 5, #ARGV do started[ARGV[i]] = true end
 local crash_max = tonumber(kept[3] or 3)
-local alone = redis.call('HGET', KEYS[4], 'alone')
 
--- The marks a job gets for this death. Alone in its worker, it was the one, whoever saw it.
+-- The marks a job gets for this death; a lease may also end while worker and job are well.
 local function mark(id)
   local crashes, suspicions = marks_of(KEYS[6], id)
   if ARGV[3] == 'left' or (ARGV[3] == 'died' and not started[id]) then return crashes, suspicions end
-  if ARGV[3] == 'died' or alone == id then
+  if ARGV[3] == 'died' then
     crashes = crashes + 1
   else
     suspicions = suspicions + 1
@@ -58,8 +57,7 @@ for _ = 1, MOVE_MAX do
     bury_raw(base, id, now, '0')
     buried = buried + 1
   else
-    local crashes = mark(id)
-    if crashes >= crash_max then
+    if condemned(crash_max, mark(id)) then
       bury(base, id, now, nil, ARGV[4])
       buried = buried + 1
     else

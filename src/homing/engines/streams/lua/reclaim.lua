@@ -31,13 +31,12 @@ redis.call('ZADD', KEYS[3], -1, worker)
 local started, moved, buried, left = {}, 0, 0, MOVE_MAX
 for i = 5, #ARGV do started[ARGV[i]] = true end
 local crash_max = tonumber(kept[3] or 3)
-local alone = redis.call('HGET', KEYS[4], 'alone')
 
--- The marks a job gets for this death. Alone in its worker, it was the one, whoever saw it.
+-- The marks a job gets for this death; a lease may also end while worker and job are well.
 local function mark(id)
   local crashes, suspicions = marks_of(KEYS[5], id)
   if ARGV[3] == 'left' or (ARGV[3] == 'died' and not started[id]) then return crashes, suspicions end
-  if ARGV[3] == 'died' or alone == id then
+  if ARGV[3] == 'died' then
     crashes = crashes + 1
   else
     suspicions = suspicions + 1
@@ -60,7 +59,7 @@ for _, priority in ipairs(priorities) do
     else
       local id = id_of(priority, entry, flat)
       local crashes, suspicions = mark(id)
-      if crashes >= crash_max then
+      if condemned(crash_max, crashes, suspicions) then
         to_hash(base, id, priority, entry, flat, 'dead', nil, nil)
         bury(base, id, now, nil, ARGV[4])
         drop_entries(base, priority, { entry }, { id })
