@@ -209,6 +209,18 @@ ROWS: tuple[Row, ...] = (
         asks=(no_duplicates,),
     ),
     Row(
+        name="N21x",
+        title="the same, for ten leases",
+        strikes=(nemeses.quiet,),
+        full=Size(strikes=1, jobs=12),
+        reduced=Size(strikes=1, jobs=2),
+        site=Site(producers=("single",), trees=2, processes=1, pace=1),
+        mix={"hog": 50, "blocks": 50},
+        lease_ms=1_000,
+        long_leases=10,
+        asks=(no_duplicates,),
+    ),
+    Row(
         name="N23",
         title="BGREWRITEAOF, BGSAVE, AOF off and on under load",
         strikes=(nemeses.rewrite,),

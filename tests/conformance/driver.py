@@ -166,6 +166,9 @@ class Queue:
             self.engine.reclaim(worker, reason=reason, started=started, error=error, now_ms=self.now_ms)
         )
 
+    def acquit(self, *job_ids: str) -> int:
+        return self.do(self.engine.acquit(job_ids))
+
     def cancel(self, job_id: str) -> State | None:
         return self.do(self.engine.cancel(job_id, now_ms=self.now_ms))
 

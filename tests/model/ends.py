@@ -8,12 +8,14 @@ from homing.job import JobRecord, State
 from tests.conformance.jobs import MINUTE_MS
 
 FOREVER = float("inf")
+ACQUITTALS_MAX = 8
 
 
 @dataclass(slots=True)
 class Marks:
     crashes: int = 0
     suspicions: int = 0
+    acquittals: int = 0
 
     @property
     def suspect(self) -> bool:
@@ -53,6 +55,15 @@ class Beside:
             one.crashes += 1
         else:
             one.suspicions += 1
+
+    def acquit(self, job_id: str) -> bool:
+        """Take a suspicion back. Returns whether there was one."""
+        one = self.marks.get(job_id)
+        if one is None or not one.suspicions or one.acquittals == ACQUITTALS_MAX:
+            return False
+        one.suspicions -= 1
+        one.acquittals += 1
+        return True
 
     def release(self, job_id: str, until_ms: float) -> None:
         """A caller's id stays taken for a while after its job; the marks go with the job."""

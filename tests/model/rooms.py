@@ -68,6 +68,9 @@ class Room(Protocol):
     def drop(self, job: Job) -> None:
         """A waiting job leaves."""
 
+    def free(self, job: Job) -> bool:
+        """A waiting job is no suspect any more. Returns whether it waited apart."""
+
     def order(self, priorities: list[int]) -> list[Job]:
         """All that may be claimed, in the order of claiming, suspects first."""
 
@@ -117,6 +120,13 @@ class ListsRoom:
 
     def drop(self, job: Job) -> None:
         (self._alone if job in self._alone else self._list(job.priority)).remove(job)
+
+    def free(self, job: Job) -> bool:
+        apart = job in self._alone
+        if apart:
+            self._alone.remove(job)
+            self._list(job.priority).append(job)
+        return apart
 
     def order(self, priorities: list[int]) -> list[Job]:
         lists = [self._alone, *(self._list(priority) for priority in priorities)]
@@ -191,6 +201,12 @@ class StreamsRoom:
 
     def drop(self, job: Job) -> None:
         self._waiting[job.priority].remove(job)
+
+    def free(self, job: Job) -> bool:
+        apart = job.queued == "alone"
+        if apart:
+            job.queued = "returned"
+        return apart
 
     def order(self, priorities: list[int]) -> list[Job]:
         found = self._of(priorities, "alone")

@@ -294,6 +294,14 @@ class Model(Stored):
         self.beside.count(now_ms, reclaimed=len(back), buried=buried)
         return Reclaimed(len(back), buried, more=False)
 
+    def acquit(self, ids: Sequence[str]) -> int:
+        taken = [job_id for job_id in ids if self.beside.acquit(job_id)]
+        for job_id in taken:
+            job = self.jobs.get(job_id)
+            if job is not None and job.state is State.WAITING and not self.beside.suspect(job_id):
+                self.bell |= self.room.free(job)
+        return len(taken)
+
     def cancel(self, job_id: str, now_ms: int) -> State | None:
         job = self.jobs.get(job_id)
         if job is None:

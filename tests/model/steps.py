@@ -205,6 +205,15 @@ class Rules:
 
         return of
 
+    def _acquit(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:
+        """Some that have marks, and any id."""
+
+        def of(twin: Twin) -> Call:
+            marked = list(twin.model.beside.marks)[a % 3 :: 1 + b % 3]
+            return twin.acquit([*marked, self._one(twin, a, c)])
+
+        return of
+
     def _cancel(self, a: int, b: int, c: int) -> Callable[[Twin], Call]:
         return lambda twin: twin.cancel(self._one(twin, a, b), self.plan.now_ms)
 
@@ -265,6 +274,7 @@ WEIGHTS = {
     "tick": 10,
     "register": 3,
     "reclaim": 5,
+    "acquit": 3,
     "resettle": 4,
     "resend": 4,
     "held": 4,

@@ -126,6 +126,9 @@ class Twin:
             lambda: self.model.reclaim(worker, reason, started, ERROR, now_ms),
         )
 
+    def acquit(self, ids: Sequence[str]) -> Call:
+        return Call("acquit", self.engine.acquit(ids), lambda: self.model.acquit(ids))
+
     def cancel(self, job_id: str, now_ms: int) -> Call:
         return Call(
             "cancel", self.engine.cancel(job_id, now_ms=now_ms), lambda: self.model.cancel(job_id, now_ms)

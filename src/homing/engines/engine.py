@@ -120,6 +120,12 @@ class Engine(Protocol):
         crashes, or two more marks of either kind, is buried with `error`.
         """
 
+    def acquit(self, job_ids: Sequence[str]) -> Command[int]:
+        """Take one suspicion back from each of these, eight times at most for one job, and let it wait
+        among the others again when it is no suspect any more: its worker was only taken for dead.
+        Returns from how many one was taken. Never sent again.
+        """
+
     def cancel(self, job_id: str, *, now_ms: int | None = None) -> Command[State | None]:
         """End a waiting or scheduled job as cancelled. Returns the state it was in: WAITING or
         SCHEDULED when that worked, another state when it could not be, None when there is no job.

@@ -199,6 +199,10 @@ class ScriptedEngine:
             rest=started,
         )
 
+    def acquit(self, job_ids: Sequence[str]) -> Command[int]:
+        _at_most(len(job_ids), "jobs")
+        return call(self._script("acquit"), self.keys, int, resend=False, rest=job_ids)
+
     def cancel(self, job_id: str, *, now_ms: int | None = None) -> Command[State | None]:
         command = call(self._script("cancel"), self.keys, answers.state, now_ms=_now(now_ms), id=job_id)
         return replace(command, decode_again=answers.cancelled_again)

@@ -26,6 +26,7 @@ from homing.job import (
 from homing.meta import Meta
 from homing.policy import Never, Raised, Returned, corrupted, decide, not_signed, unknown_task
 from homing.seal import Seal
+from homing.worker.acquittal import Acquittal
 from homing.worker.executor import Call
 from homing.worker.table import Entry, Kind, Table
 
@@ -80,6 +81,7 @@ class Desk:
         self._proof = proof
         self._assurances: dict[str, Assurance] = {}
         self._settlers: dict[str, Settler] = {}
+        self._acquittal = Acquittal(run)
         #: What this worker did: claimed, completed, retried, dead, cancelled, released (of those interrupted), refused, thrown_away, untold.
         self.counts: Counter[str] = Counter()
 
@@ -146,14 +148,15 @@ class Desk:
         dropped = self._table.drop(lease)
         self._settlers.pop(lease.worker, None)
         self.counts["dropped"] += dropped
-        running = sum(entry.lease is lease for entry in self._table.running.values())
+        running = {entry.job.id for entry in self._table.running.values() if entry.lease is lease}
+        self._acquittal.add(lease, [job_id for job_id in lease.jobs if job_id not in running])
         events.emit(
             "lease_lost",
             level=logging.WARNING,
             queue=lease.queue,
             worker=lease.worker,
             dropped=dropped,
-            running=running,
+            running=len(running),
         )
 
     # Runs begin and end.
@@ -207,6 +210,7 @@ class Desk:
         settler = self._settlers.get(entry.lease.worker)
         if settler is None:  # its lease was lost: nothing that is said of it counts any more
             self.thrown_away(1)
+            self._acquittal.add(entry.lease, [entry.job.id])
             return
         run_ms = int((time.monotonic() - entry.started_s) * 1_000) if entry.slot >= 0 else 0
         settler.add(Settlement(entry.job.id, entry.job.ref, decision, entry.wait_ms, run_ms), entry)
@@ -230,9 +234,11 @@ class Desk:
         """Wait until every outcome is answered, or its lease is lost."""
         for settler in list(self._settlers.values()):
             await settler.drained()
+        await self._acquittal.drained()
 
     def abandon(self) -> None:
         """Stop telling the server: the process ends, and what it did not hear runs again."""
         self.counts["untold"] += self.backlog
         for settler in self._settlers.values():
             settler.abandon()
+        self._acquittal.abandon()

@@ -78,6 +78,28 @@ def test_a_tree_that_stood_still_for_two_leases_is_refused_and_every_job_ends_on
     assert "lease_lost" in first.said()
 
 
+def test_a_tree_that_was_taken_for_dead_clears_the_names_of_what_it_ran(site: Site) -> None:
+    first = site.worker(concurrency=1)
+    job = site.app.job("work", site.put("until", 0, "go"))
+
+    def suspicions() -> int:
+        record = job.record()
+        return record.suspicions if record else 0
+
+    site.wait_for(lambda: site.seen("start"))
+    site.worker(concurrency=1)
+    site.wait_for(lambda: site.queue.counts().workers == 2)
+    site.queue.pause()
+    first.signal_all(signal.SIGSTOP)
+    site.wait_for(lambda: suspicions() == 1)
+    first.signal_all(signal.SIGCONT)
+    site.touch("go")
+    site.wait_for(lambda: suspicions() == 0)
+    site.queue.resume()
+    site.wait_for(site.empty)
+    assert len(site.seen("end")) == 2
+
+
 def test_children_and_what_they_started_die_with_their_supervisor(site: Site) -> None:
     worker = site.worker()
     site.put("apart", 1)

@@ -1,13 +1,14 @@
--- What a job did to its workers: crashes that were seen, and deaths that nobody saw.
+-- What a job did to its workers: crashes that were seen, deaths that nobody saw, and how many of those
+-- were taken back.
 local function marks_of(suspects, id)
   local kept = redis.call('HGET', suspects, id)
-  if not kept then return 0, 0 end
-  local crashes, suspicions = string.match(kept, '^(%d+) (%d+)$')
-  return tonumber(crashes), tonumber(suspicions)
+  if not kept then return 0, 0, 0 end
+  local crashes, suspicions, acquittals = string.match(kept, '^(%d+) (%d+) (%d+)$')
+  return tonumber(crashes), tonumber(suspicions), tonumber(acquittals)
 end
 
-local function set_marks(suspects, id, crashes, suspicions)
-  redis.call('HSET', suspects, id, crashes .. ' ' .. suspicions)
+local function set_marks(suspects, id, crashes, suspicions, acquittals)
+  redis.call('HSET', suspects, id, crashes .. ' ' .. suspicions .. ' ' .. acquittals)
 end
 
 -- With two marks a job is delivered alone, to a worker with nothing else.

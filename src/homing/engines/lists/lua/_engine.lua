@@ -56,6 +56,13 @@ local function push_back(base, id, suspects_exist)
   redis.call('HSET', base .. ':job:' .. id, 'state', 'waiting')
 end
 
+-- A job that is no suspect any more: apart -> waiting, in front. Returns whether it was apart.
+local function free(base, id)
+  local apart = redis.call('LREM', base .. ':alone', 1, id) == 1
+  if apart then redis.call('RPUSH', base .. ':waiting:' .. priority_of(base, id), id) end
+  return apart
+end
+
 -- Scheduled and due -> waiting, at most `limit`. Returns how many, and whether more are due.
 local function promote(base, now, limit)
   local scheduled = base .. ':scheduled'

@@ -316,6 +316,14 @@ local function hand_back(base, entries_of, consumer)
   end
 end
 
+-- A job that is no suspect any more: apart -> handed back, in its old place. Returns whether it was apart.
+local function free(base, id)
+  local priority, entry = find_entry(base, id)
+  if not priority or owner_of(base .. ':stream:' .. priority, entry) ~= 'alone' then return false end
+  hand_back(base, { [priority] = { entry } }, 'returned')
+  return true
+end
+
 -- Where jobs wait, in the order of claiming: suspects apart, then what was handed back, then the rest.
 local function waiting_places(priorities)
   local places = {}

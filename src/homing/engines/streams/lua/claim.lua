@@ -8,7 +8,7 @@
 -- KEYS[4] worker:worker
 -- KEYS[5] scheduled
 -- KEYS[6] bell
--- KEYS[7] suspects       hash, id -> 'crashes suspicions'
+-- KEYS[7] suspects       hash, id -> 'crashes suspicions acquittals'
 -- ARGV[1] now_ms
 -- ARGV[2] worker
 -- ARGV[3] limit

@@ -6,7 +6,7 @@
 -- KEYS[2] meta
 -- KEYS[3] workers
 -- KEYS[4] worker:worker
--- KEYS[5] suspects        hash, id -> 'crashes suspicions'
+-- KEYS[5] suspects        hash, id -> 'crashes suspicions acquittals'
 -- KEYS[6] bell
 -- ARGV[1] now_ms
 -- ARGV[2] worker
@@ -34,14 +34,14 @@ local crash_max = tonumber(kept[3] or 3)
 
 -- The marks a job gets for this death; a lease may also end while worker and job are well.
 local function mark(id)
-  local crashes, suspicions = marks_of(KEYS[5], id)
+  local crashes, suspicions, acquittals = marks_of(KEYS[5], id)
   if ARGV[3] == 'left' or (ARGV[3] == 'died' and not started[id]) then return crashes, suspicions end
   if ARGV[3] == 'died' then
     crashes = crashes + 1
   else
     suspicions = suspicions + 1
   end
-  set_marks(KEYS[5], id, crashes, suspicions)
+  set_marks(KEYS[5], id, crashes, suspicions, acquittals)
   return crashes, suspicions
 end
 
