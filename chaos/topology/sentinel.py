@@ -15,6 +15,8 @@ from chaos.topology.node import HOST, Node, free_ports
 
 SERVICE = "homing"
 SENTINELS, QUORUM = 3, 2
+#: How often a sentinel asks the nodes what they are; its own is 10 s.
+INFO_PERIOD_MS = 500
 #: How long the sentinels may take to do what they do.
 FAILOVER_S = 60.0
 FREEZE_S = 4.0
@@ -70,6 +72,7 @@ class SentinelArena(NodesArena):
         sentinel.launch_with(str(settings), "--sentinel")
         self.sentinels.append(sentinel)
         sentinel.wait()
+        sentinel.tell("SENTINEL", "DEBUG", "info-period", INFO_PERIOD_MS)
 
     def __exit__(self, *_: object) -> None:
         if self._watch is not None:
@@ -118,16 +121,33 @@ class SentinelArena(NodesArena):
     def wait_whole(self) -> None:
         wait_until(self.whole, FAILOVER_S, "the replicas did not follow")
 
+    def come_back(self, old: Node) -> None:
+        """A primary that was replaced is started again, with what its last snapshot holds.
+
+        It may not be promoted before it has caught up: with two elections in a row it would be.
+        """
+        old.start(replicaof=f"{HOST} {self.primary.port}", replica_priority="0")
+
+    def admit(self, old: Node) -> None:
+        """It has caught up: it may be promoted, and every sentinel knows."""
+        self.wait_whole()
+        old.tell("CONFIG", "SET", "replica-priority", 100)
+        wait_until(lambda: all(map(self._all_eligible, self.sentinels)), FAILOVER_S, "a replica was not seen")
+
+    def _all_eligible(self, sentinel: Node) -> bool:
+        return all(int(one["slave-priority"]) for one in self._replicas(sentinel))
+
+    def _replicas(self, sentinel: Node) -> list[dict[str, str]]:
+        told = sentinel.tell("SENTINEL", "REPLICAS", SERVICE)
+        return [one if isinstance(one, dict) else dict(zip(one[::2], one[1::2], strict=True)) for one in told]
+
     def _content(self, sentinel: Node) -> bool:
-        """It knows each replica as one that it could promote, and the other sentinels."""
+        """It knows each replica as one that is there, and the other sentinels."""
         try:
-            replicas = sentinel.tell("SENTINEL", "REPLICAS", SERVICE)
+            told = self._replicas(sentinel)
             others = sentinel.tell("SENTINEL", "SENTINELS", SERVICE)
         except redis.RedisError:  # it is slow just now
             return False
-        told = [
-            one if isinstance(one, dict) else dict(zip(one[::2], one[1::2], strict=True)) for one in replicas
-        ]
         good = [
             one for one in told if one["flags"] in ("slave", {"slave"}) and one["master-link-status"] == "ok"
         ]
@@ -203,10 +223,10 @@ def kill_primary(arena: SentinelArena) -> None:
     old = arena.primary
     with arena.fault("kill primary", None):
         old.kill()
-        new = arena.wait_promoted(old)
-        old.start(replicaof=f"{HOST} {new.port}")
+        arena.wait_promoted(old)
+        arena.come_back(old)
         arena.wait_writable()
-    arena.wait_whole()
+    arena.admit(old)
     arena.rest(0.5, 1.5)
 
 
@@ -228,10 +248,10 @@ def kill_ahead(arena: SentinelArena) -> None:
         old.kill()
         for node in replicas:
             node.thaw()
-        new = arena.wait_promoted(old)
-        old.start(replicaof=f"{HOST} {new.port}")
+        arena.wait_promoted(old)
+        arena.come_back(old)
         arena.wait_writable()
-    arena.wait_whole()
+    arena.admit(old)
     arena.rest(0.5, 1.5)
 
 
@@ -243,8 +263,9 @@ def freeze_primary(arena: SentinelArena) -> None:
         time.sleep(FREEZE_S)
         arena.wait_promoted(old)
         old.thaw()
+        old.tell("CONFIG", "SET", "replica-priority", 0)
         arena.wait_writable()
-    arena.wait_whole()
+    arena.admit(old)
     arena.rest(0.5, 1.5)
 
 
