@@ -149,6 +149,7 @@ ROWS: tuple[Row, ...] = (
         full=Size(strikes=50, jobs=50_000, parts=2),
         reduced=Size(strikes=3, jobs=10_000),
         arena=RoadArena,
+        site=Site(pace=400),
         lease_ms=1_500,
     ),
     Row(
@@ -249,7 +250,7 @@ ROWS: tuple[Row, ...] = (
         full=Size(seconds=120, jobs=200_000, parts=20),
         reduced=Size(seconds=40, jobs=5_000),
         arena=RoadArena,
-        site=Site(options=ALWAYS, trees=3, processes=1),
+        site=Site(options=ALWAYS, trees=3, processes=1, pace=400),
     ),
     *TOPOLOGY,
 )

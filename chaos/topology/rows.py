@@ -19,6 +19,8 @@ def in_turn(*strikes: Strike) -> tuple[Strike]:
 _FAILOVERS = in_turn(
     sentinel.kill_ahead, sentinel.freeze_primary, sentinel.relieve_primary, sentinel.kill_primary
 )
+#: Jobs a second where a fault takes many seconds: enough run in each.
+_UNHURRIED = 300.0
 _REPLICATED = {"HOMING_DURABILITY": "replicated"}
 #: No worker died, so each outcome is told in the end, and once is enough.
 _UNDISTURBED = (no_duplicates, none_of("stale ends", "outcomes that were not told"))
@@ -31,6 +33,7 @@ TOPOLOGY: tuple[Row, ...] = (
         full=Size(strikes=80, jobs=50_000, parts=4),
         reduced=Size(strikes=3, jobs=5_000),
         arena=sentinel.SentinelArena,
+        site=Site(pace=_UNHURRIED),
     ),
     Row(
         name="N16r",
@@ -39,7 +42,12 @@ TOPOLOGY: tuple[Row, ...] = (
         full=Size(strikes=80, jobs=20_000, parts=4),
         reduced=Size(strikes=3, jobs=3_000),
         arena=sentinel.PairArena,
-        site=Site(options={"min-replicas-to-write": "1"}, env=_REPLICATED, producer_env=_REPLICATED),
+        site=Site(
+            pace=_UNHURRIED,
+            options={"min-replicas-to-write": "1"},
+            env=_REPLICATED,
+            producer_env=_REPLICATED,
+        ),
     ),
     Row(
         name="N17",
@@ -54,6 +62,7 @@ TOPOLOGY: tuple[Row, ...] = (
         full=Size(strikes=100, jobs=50_000, parts=4),
         reduced=Size(strikes=5, jobs=5_000),
         arena=cluster.ClusterArena,
+        site=Site(pace=_UNHURRIED),
     ),
     Row(
         name="N18",
