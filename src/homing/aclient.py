@@ -37,7 +37,10 @@ class Wire(asyncio.Protocol):
         self._replies: list[Any] = []
         self._count = 0
         #: No more exchanges: it was closed, or something came that nobody had asked for.
-        self._over = self._transport.is_closing()
+        # Who hung up at once did so before we listen, and will not be heard to do it again.
+        early = connection._reader
+        self._words = bytes(early._buffer)
+        self._over = bool(self._words) or early._eof or self._transport.is_closing()
         #: The idle connections it goes back to.
         self.home = home
         # From here on the bytes come to us, not to the stream that redis-py made.
@@ -45,9 +48,9 @@ class Wire(asyncio.Protocol):
 
     async def exchange(self, packed: bytes, count: int, by: float) -> list[Any]:
         """Send and read. Raises Broken with the replies that came; then the wire is only to be closed."""
-        if self._over:
-            raise Broken("the connection was closed")
         self._count, self._replies = count, []
+        if self._over:
+            raise Broken("the connection was closed", sent=False, replies=self._last_words())
         answered: asyncio.Future[list[Any]] = self._loop.create_future()
         self._answered = answered
         late = self._loop.call_later(max(0.0, by - time.monotonic()), self._fail, "no answer in time")
@@ -63,14 +66,25 @@ class Wire(asyncio.Protocol):
             self._over = True
             return
         try:
-            self._reader.feed(data)
-            while (reply := self._reader.gets()) is not _MORE:
-                self._replies.append(reply)
+            self._take(data)
         except hiredis.ProtocolError as error:
             self._end(not_redis(self._address, error))
             return
         if len(self._replies) >= self._count and not self._answered.done():
             self._answered.set_result(self._replies)
+
+    def _last_words(self) -> list[Any]:
+        """What was said before anything was asked, as far as it is a refusal."""
+        try:
+            self._take(self._words)
+        except hiredis.ProtocolError as error:
+            raise not_redis(self._address, error) from error
+        return [reply for reply in self._replies[:1] if type(reply) is Refusal]
+
+    def _take(self, data: bytes) -> None:
+        self._reader.feed(data)
+        while (reply := self._reader.gets()) is not _MORE:
+            self._replies.append(reply)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if isinstance(exc, BrokenPipeError | ConnectionResetError):
