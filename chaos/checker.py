@@ -178,7 +178,7 @@ def _duplicates(account: Account, verdict: Verdict, lease_ns: int) -> None:
         if before.how == "done":
             verdict.counts["done twice"] += 1
         fault = _cause(account, before, after, lease_ns)
-        if fault is None and any(before.start_ns < at_ns < after.start_ns for at_ns in deaths[before.pid]):
+        if fault is None and any(at_ns < after.start_ns for at_ns in deaths[before.pid]):
             verdict.explained["a neighbour's poison"] += 1
         elif fault is None:
             how = before.how or "without an end"
@@ -192,7 +192,7 @@ def _duplicates(account: Account, verdict: Verdict, lease_ns: int) -> None:
 
 
 def _deaths(account: Account) -> Mapping[int, list[int]]:
-    """pid -> when a handler that takes its process with it began there."""
+    """pid -> when a handler that takes its process with it began there: others may begin until it is done."""
     deaths = defaultdict[int, list[int]](list)
     for runs in account.runs.values():
         for run in runs:

@@ -102,6 +102,14 @@ TWICE = """
 """
 
 
+@pytest.mark.parametrize("began_s", [1.5, 2.5])
+def test_who_ran_beside_poison_may_run_again_whichever_began_first(told: Tell, began_s: float) -> None:
+    poison = f"1 9 try 1 2\n{began_s} 11 start 1 exits b 99 1 w1\n"
+    verdict = told(poison + TWICE.format(fault=""))
+    assert "I3" not in verdict.violations
+    assert verdict.explained == {"a neighbour's poison": 1}
+
+
 @pytest.mark.parametrize(
     ("explained", "fault"),
     [
