@@ -57,14 +57,19 @@ def buried(account: Account, dead: Collection[str], violate: Violate) -> None:
         last = runs[-1]
         if job_id not in dead or last.kind in RAISING or _raised(account, job_id):
             continue
-        beside = sum(
-            run is not last and (run.end_ns is None or run.end_ns > last.start_ns) for run in by_pid[last.pid]
-        )
+        beside = sum(run is not last and _overlap(run, last) for run in by_pid[last.pid])
         if beside:
             violate(
                 "I6",
                 f"job {job_id} ({last.kind}) was buried for a crash that {beside} others may have caused",
             )
+
+
+def _overlap(one: Run, other: Run) -> bool:
+    """A run without an end lasted until its process was gone."""
+    return (one.end_ns is None or one.end_ns > other.start_ns) and (
+        other.end_ns is None or one.start_ns < other.end_ns
+    )
 
 
 def _runs_of(account: Account) -> Mapping[str, list[Run]]:

@@ -213,7 +213,7 @@ ROWS: tuple[Row, ...] = (
         name="N21x",
         title="the same, for ten leases",
         strikes=(nemeses.quiet,),
-        full=Size(strikes=1, jobs=12),
+        full=Size(strikes=1, jobs=6),
         reduced=Size(strikes=1, jobs=2),
         site=Site(producers=("single",), trees=2, processes=1, pace=1),
         mix={"hog": 50, "blocks": 50},

@@ -244,6 +244,8 @@ def test_a_crash_is_charged_to_what_had_started(told: Tell, good: bool, story: s
         (True, "1.5 22 start 1 nap b 99 1 w2"),  # in another process
         (False, "1.5 11 start 1 nap b 99 1 w1"),
         (False, "2.5 11 start 1 nap b 99 1 w1\n2.6 11 end 1 b 99 done"),
+        (False, "2.5 11 start 1 nap b 99 1 w1\n3 11 end 0 a 100 done"),
+        (True, "3 11 end 0 a 100 done\n3.5 11 start 1 nap b 101 1 w3"),  # it had been cut off, and came back
     ],
 )
 def test_who_is_buried_for_a_crash_ran_alone(told: Tell, good: bool, beside: str) -> None:
