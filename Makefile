@@ -6,7 +6,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: help demo test test-acl test-faulty check mutants model interleave crashpoints format chaos chaos-short chaos-sabotage recovery
+.PHONY: help demo test test-acl test-faulty check mutants model interleave crashpoints format chaos chaos-short chaos-sabotage recovery bench bench-quick
 help: ## Show what can be made
 	@awk -F':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
@@ -69,4 +69,10 @@ chaos-sabotage: $(VENV)/.dev ## Play broken builds of homing: the harness must c
 	$(BIN)/python -m chaos sabotage $(NAMES) $(if $(SEED),--seed $(SEED))
 
 recovery: $(VENV)/.dev ## Kill workers of homing and its peers, and time until their jobs run again (15 minutes)
-	$(BIN)/python benchmarks/recovery.py
+	$(BIN)/python -m benchmarks.recovery
+
+bench: $(VENV)/.dev ## homing beside its peers in all scenarios, and docs/benchmarks.md (hours; goes on where it was)
+	$(BIN)/python -m benchmarks --write $(if $(ONLY),--only '$(ONLY)') $(if $(SCENARIO),--scenario $(SCENARIO))
+
+bench-quick: $(VENV)/.dev ## homing beside hand-written loops (a minute); fails where a ratio falls short
+	@$(BIN)/python -m benchmarks quick $(if $(SCENARIO),--scenario $(SCENARIO))

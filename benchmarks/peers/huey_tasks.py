@@ -1,12 +1,26 @@
-"""huey: one process with 100 threads."""
+"""huey: one process with threads."""
+
+from typing import Any
 
 from huey import RedisHuey
 
-from benchmarks.peers.witness import JOBS, TUNED, URL, work
+from benchmarks.peers.producer import SyncProducer, main
+from benchmarks.peers.witness import FAST, RECOVERY, RESULTS, SYNC, TUNED, URL
 
-huey = RedisHuey("work", url=URL)
-sleep = huey.task(retries=3 if TUNED else 0, name="sleep")(work)
+huey = RedisHuey("work", url=URL, results=RESULTS or not FAST)
+tasks = {
+    name: huey.task(retries=3 if RECOVERY and TUNED else 0, name=name)(function)
+    for name, function in SYNC.items()
+}
+
+
+class Producer(SyncProducer):
+    def put(self, task: str, n: int, padding: str) -> Any:
+        return tasks[task](n, padding)
+
+    def result(self, handle: Any) -> Any:
+        return handle.get(blocking=True, timeout=60)
+
 
 if __name__ == "__main__":
-    for number in range(JOBS):
-        sleep(number)
+    main(Producer())

@@ -1,244 +1,188 @@
-"""The queues that are compared: what is installed, how their workers start, what was set and why.
+"""The peers: versions, how their workers start, and what "tuned" sets. Why each was chosen stands in `said`."""
 
-"default" is each project's own, but for 100 places where there are fewer, and for what a job that runs for minutes
-cannot do without. "tuned" sets what its documentation offers for recovery: 10 s where homing's lease is 10 s, and
-the shortest interval for the sweeps that look for it.
-"""
+from typing import Any
 
-from dataclasses import dataclass
-from typing import Literal
+from benchmarks.setups import Setup
 
-Scenario = Literal["child", "tree"]
-SCENARIOS: tuple[Scenario, ...] = ("child", "tree")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setup:
-    """One row. `worker` and `enqueue` are command lines; `{bin}` is its environment's folder of programs."""
-
-    queue: str
-    name: str = "default"
-    #: What pip installs; nothing for homing itself, which runs in the benchmark's own environment.
-    pins: tuple[str, ...] = ()
-    worker: tuple[str, ...] = ()
-    enqueue: tuple[str, ...] = ()
-    #: What was set, in one sentence for the reader of the table.
-    said: str = ""
-    #: What the table should say of this queue beyond its figures.
-    remark: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Absent:
-    """A queue that this benchmark has no module for, and why; pip is asked all the same."""
-
-    queue: str
-    pin: str
-
-
-def _module(name: str) -> tuple[str, ...]:
-    return ("{bin}/python", "-m", f"benchmarks.peers.{name}")
-
-
-HOMING = tuple(
-    Setup(
-        queue="homing",
-        name=engine,
-        worker=("{bin}/homing", "worker", "benchmarks.peers.homing_tasks:app"),
-        enqueue=_module("homing_tasks"),
-        said="defaults: one child process, 100 async jobs, a lease of 10 s",
-    )
-    for engine in ("streams", "lists")
-)
-
-_RQ = ("rq==3.0.0", "redis==8.1.0")
-_RQ_WORKER = (*_module("rq_tasks"), "worker")
-_CELERY = ("celery[redis]==5.7.0",)
-_CELERY_WORKER = (
-    "{bin}/celery", "-A", "benchmarks.peers.celery_tasks", "worker", "--concurrency", "100", "--hostname", "{name}@%h",
-)  # fmt: skip
-_DRAMATIQ = ("dramatiq[redis]==2.2.1",)
-_DRAMATIQ_WORKER = (
-    "{bin}/dramatiq", "benchmarks.peers.dramatiq_tasks", "--processes", "1", "--threads", "100",
-)  # fmt: skip
+RQ = ("rq==3.0.0", "redis==8.1.0")
+CELERY = ("celery[redis,gevent]==5.7.0",)
+DRAMATIQ = ("dramatiq[redis]==2.2.1",)
+HUEY = ("huey==3.5.4", "redis==8.1.0")
+ARQ = ("arq==0.28.0", "uvloop==0.23.0")
 # saq imports typing_extensions and does not ask for it.
-_SAQ = ("saq[redis]==0.26.4", "typing_extensions==4.16.0")
-_TASKIQ = ("taskiq-redis==1.2.4",)
-_TASKIQ_WORKER = ("{bin}/taskiq", "worker", "benchmarks.peers.taskiq_tasks:broker", "--workers", "1")
-_STREAQ = ("streaq==7.2.0",)
-_DOCKET = ("pydocket==0.27.0",)
-_DOCKET_WORKER = (
-    "{bin}/docket", "worker", "--tasks", "benchmarks.peers.docket_tasks:tasks", "--url", "{url}", "--concurrency", "100",
+SAQ = ("saq[redis,hiredis]==0.26.4", "typing_extensions==4.16.0", "uvloop==0.23.0")
+TASKIQ = ("taskiq-redis==1.2.4", "uvloop==0.23.0")
+STREAQ = ("streaq==7.2.0", "uvloop==0.23.0")
+DOCKET = ("pydocket==0.27.0", "uvloop==0.23.0")
+TARSK = ("tarsk-redis==0.2.1",)
+ARDIQ = ("ardiq==1.2.0", "uvloop==0.23.0")
+MAYU = ("mayu==0.2.5",)
+BULLMQ = ("npm:bullmq@6.7.0", "npm:ioredis@5.8.2")
+
+
+def _module(name: str) -> str:
+    return f"benchmarks.peers.{name}"
+
+
+def _pair(
+    default: str, tuned: str, *, tuned_worker: tuple[str, ...] = (), tuned_at: int = 0, **shared: Any
+) -> tuple[Setup, Setup]:
+    """The row of a queue as it is, and the one with what its documentation offers for speed."""
+    first = Setup(said=default, **shared)
+    better = shared | {
+        "worker": tuned_worker or shared["worker"],
+        "concurrency": tuned_at or shared["concurrency"],
+    }
+    return first, Setup(name="tuned", said=tuned, **better)
+
+
+_CELERY_WORKER = (
+    "{bin}/celery", "-A", _module("celery_tasks"), "worker", "--loglevel", "WARNING", "--hostname", "{name}@%h",
 )  # fmt: skip
-_TARSK = ("tarsk-redis==0.2.1",)
-_TARSK_WORKER = (
-    "{bin}/tarsk", "worker", "--broker", "{url}", "--app", "benchmarks.peers.tarsk_tasks:app", "--children", "1",
+_CELERY_QUIET = ("--without-gossip", "--without-mingle", "--without-heartbeat")
+_TASKIQ_WORKER = (
+    "{bin}/taskiq", "worker", "benchmarks.peers.taskiq_tasks:broker", "--log-level", "WARNING", "--workers", "{processes}",
+    "--max-async-tasks", "{concurrency}",
+)  # fmt: skip
+_TASKIQ: dict[str, Any] = {
+    "queue": "taskiq-redis",
+    "pins": TASKIQ,
+    "module": _module("taskiq_tasks"),
+    "concurrency": 100,
+    "calls": ("async",),
+    "kinds": ("async", "threads", "processes"),
+    "rate": 3_500,
+}
+_DOCKET_WORKER = (
+    "{bin}/docket", "worker", "--tasks", "benchmarks.peers.docket_tasks:tasks", "--url", "{url}", "--concurrency",
+    "{concurrency}", "--logging-level", "WARNING",
 )  # fmt: skip
 
-PEERS = (
-    Setup(
-        queue="rq",
-        pins=_RQ,
-        worker=_RQ_WORKER,
-        enqueue=_module("rq_tasks"),
-        said="a pool of 100 workers, one process per job",
-    ),
-    Setup(
-        queue="rq",
-        name="tuned",
-        pins=_RQ,
-        worker=_RQ_WORKER,
-        enqueue=_module("rq_tasks"),
-        said="Retry(max=3), maintenance_interval=1, job_monitoring_interval=5, worker_ttl=20",
-    ),
-    Setup(
-        queue="celery",
-        pins=_CELERY,
-        worker=_CELERY_WORKER,
-        enqueue=_module("celery_tasks"),
-        said="prefork, 100 processes",
-    ),
-    Setup(
-        queue="celery",
-        name="tuned",
-        pins=_CELERY,
-        worker=_CELERY_WORKER,
-        enqueue=_module("celery_tasks"),
-        said="task_acks_late, task_reject_on_worker_lost, prefetch 1, visibility_timeout=30",
-        remark=(
-            "A job that runs longer than visibility_timeout is handed out again while its worker lives; "
-            "with 10 s all of them were, before anything was killed."
+PEERS: tuple[Setup, ...] = (
+    *_pair(
+        "a process forked for each job",
+        "SimpleWorker, which forks nothing; result_ttl=0 where nobody waits",
+        tuned_worker=(
+            "{bin}/rq", "worker-pool", "work", "--quiet", "--url", "{url}", "--num-workers", "{processes}",
+            "--worker-class", "rq.worker.SimpleWorker",
         ),
+        queue="rq", pins=RQ, module=_module("rq_tasks"),
+        worker=("{bin}/rq", "worker-pool", "work", "--quiet", "--url", "{url}", "--num-workers", "{processes}"),
+        concurrency=1, concurrency_max=1, processes_max=100, bulk=True, kinds=("threads", "processes"),
+        holds=("rq:queue:work", "rq:queue:work:intermediate", "rq:wip:work", "rq:wip:work:*"), rate=60,
     ),
-    Setup(
-        queue="dramatiq",
-        pins=_DRAMATIQ,
-        worker=_DRAMATIQ_WORKER,
-        enqueue=_module("dramatiq_tasks"),
-        said="one process, 100 threads",
+    *_pair(
+        "prefork; without a result backend where nobody waits",
+        "prefetch 128, no gossip, mingle or heartbeat, rate limits off, transient messages, ignore_result; "
+        "gevent where jobs wait",
+        tuned_worker=(*_CELERY_WORKER, *_CELERY_QUIET, "--concurrency", "{processes}"),
+        queue="celery", pins=CELERY, module=_module("celery_tasks"),
+        worker=(*_CELERY_WORKER, "--concurrency", "{processes}"),
+        concurrency=1, concurrency_max=1, processes_max=100, kinds=("threads", "processes"),
+        holds=("celery", "unacked"), rate=1_200,
     ),
-    Setup(
-        queue="dramatiq",
-        name="tuned",
-        pins=_DRAMATIQ,
-        worker=_DRAMATIQ_WORKER,
-        enqueue=_module("dramatiq_tasks"),
-        said="heartbeat_timeout=10 s, maintenance_chance=1,000,000 (at each command)",
+    *_pair(
+        "8 threads in a process",
+        "one thread in a process, which reads 1,000 messages ahead (dramatiq_queue_prefetch)",
+        tuned_at=1,
+        queue="dramatiq", pins=DRAMATIQ, module=_module("dramatiq_tasks"),
+        worker=("{bin}/dramatiq", _module("dramatiq_tasks"), "--processes", "{processes}", "--threads", "{concurrency}"),
+        concurrency=8, kinds=("threads", "processes"),
+        holds=("dramatiq:work.msgs",), rate=3_500,
     ),
-    Setup(
-        queue="huey",
-        pins=("huey==3.5.4", "redis==8.1.0"),
-        worker=("{bin}/huey_consumer", "benchmarks.peers.huey_tasks.huey", "--workers", "100"),
-        enqueue=_module("huey_tasks"),
-        said="one process, 100 threads",
-        remark="Its documentation offers nothing for jobs of a killed worker.",
+    *_pair(
+        "one thread",
+        "no results are stored (results=False) where nobody waits",
+        queue="huey", pins=HUEY, module=_module("huey_tasks"), alone=True,
+        worker=("{bin}/huey_consumer", "benchmarks.peers.huey_tasks.huey", "--quiet", "--workers", "{concurrency}"),
+        concurrency=1, kinds=("threads", "processes"), holds=("huey.redis.work",), rate=3_500,
     ),
-    Setup(
-        queue="arq",
-        pins=("arq==0.28.0",),
+    *_pair(
+        "10 jobs at once",
+        "100 jobs at once, poll_delay=0.01, uvloop, keep_result=0 where nobody waits",
+        tuned_at=100,
+        queue="arq", pins=ARQ, module=_module("arq_tasks"), alone=True,
         worker=("{bin}/arq", "benchmarks.peers.arq_tasks.WorkerSettings"),
-        enqueue=_module("arq_tasks"),
-        said="one process, 100 jobs; job_timeout is 300 s",
+        concurrency=10, calls=("async",), kinds=("async",), holds=("arq:queue", "arq:in-progress:*"), rate=1_500,
+    ),
+    *_pair(
+        "10 jobs at once",
+        "100 jobs at once, max_concurrent_ops=100, uvloop, hiredis, ttl=-1 (no result) where nobody waits",
+        tuned_at=100,
+        queue="saq", pins=SAQ, module=_module("saq_tasks"),
+        worker=("{bin}/saq", "benchmarks.peers.saq_tasks.settings", "--workers", "{processes}", "--quiet"),
+        concurrency=10, calls=("async",), kinds=("async",),
+        holds=("saq:work:incomplete",), rate=2_000,
     ),
     Setup(
-        queue="arq",
-        name="tuned",
-        pins=("arq==0.28.0",),
-        worker=("{bin}/arq", "benchmarks.peers.arq_tasks.WorkerSettings"),
-        enqueue=_module("arq_tasks"),
-        said="also job_timeout=60",
-        remark="No job may run longer than job_timeout, and what is lost comes back after it.",
+        name="list", worker=_TASKIQ_WORKER, holds=("taskiq",), **_TASKIQ,
+        said="ListQueueBroker, 100 async tasks at once, uvloop (it takes it where it is)",
     ),
     Setup(
-        queue="saq",
-        pins=_SAQ,
-        worker=("{bin}/saq", "benchmarks.peers.saq_tasks.settings"),
-        enqueue=_module("saq_tasks"),
-        said="one process, 100 jobs, timeout=600 per job",
+        name="list tuned", worker=(*_TASKIQ_WORKER, "--max-prefetch", "1000", "--no-parse"), holds=("taskiq",),
+        **(_TASKIQ | {"concurrency": 1_000}), said="also 1,000 at once, max-prefetch 1,000, no-parse",
     ),
     Setup(
-        queue="saq",
-        name="tuned",
-        pins=_SAQ,
-        worker=("{bin}/saq", "benchmarks.peers.saq_tasks.settings"),
-        enqueue=_module("saq_tasks"),
-        said="also retries=3, heartbeat=10 (which the job itself renews every 3 s), sweep every 1 s",
+        name="stream", worker=_TASKIQ_WORKER, holds=("taskiq",), **_TASKIQ,
+        said="RedisStreamBroker, 100 async tasks at once, uvloop (it takes it where it is)",
     ),
-    Setup(
-        queue="taskiq-redis",
-        name="list",
-        pins=_TASKIQ,
-        worker=_TASKIQ_WORKER,
-        enqueue=_module("taskiq_tasks"),
-        said="ListQueueBroker, one worker process",
+    *_pair(
+        "16 jobs at once",
+        "100 jobs at once, prefetch=1,000, uvloop, ttl=0 (no result) where nobody waits",
+        tuned_at=100,
+        queue="streaq", pins=STREAQ, module=_module("streaq_tasks"),
+        worker=("{bin}/streaq", "run", "benchmarks.peers.streaq_tasks:worker", "--workers", "{processes}"),
+        concurrency=16, calls=("async",), bulk=True, kinds=("async", "threads", "processes"),
+        holds=("streaq:default:queues:normal", "streaq:default:index:running"), rate=1_000,
     ),
-    Setup(
-        queue="taskiq-redis",
-        name="stream",
-        pins=_TASKIQ,
-        worker=_TASKIQ_WORKER,
-        enqueue=_module("taskiq_tasks"),
-        said="RedisStreamBroker, one worker process",
-        remark="It looks for lost jobs only after a new one has arrived, and none does here.",
+    *_pair(
+        "10 jobs at once, a look at the queue each 250 ms",
+        "100 jobs at once, minimum-check-interval 5 ms, uvloop, execution_ttl=0 where nobody waits",
+        tuned_worker=(*_DOCKET_WORKER, "--minimum-check-interval", "PT0.005S"), tuned_at=100,
+        queue="pydocket", pins=DOCKET, module=_module("docket_tasks"), worker=_DOCKET_WORKER, alone=True,
+        concurrency=10, calls=("async",), bulk=True, kinds=("async",), holds=("docket:stream", "docket:queue"), rate=1_500,
     ),
-    Setup(
-        queue="taskiq-redis",
-        name="stream tuned",
-        pins=_TASKIQ,
-        worker=_TASKIQ_WORKER,
-        enqueue=_module("taskiq_tasks"),
-        said="RedisStreamBroker, idle_timeout=10 s, unacknowledged_lock_timeout=5, xread_block=1 s",
-        remark=(
-            "It looks for lost jobs only after a new one has arrived, and none does here. "
-            "It does not renew either: then a job over 10 s is handed out again while its worker lives."
+    *_pair(
+        "one child with 100 slots",
+        "one child with 1,000 slots",
+        tuned_at=1_000,
+        queue="tarsk-redis", pins=TARSK, module=_module("tarsk_tasks"),
+        worker=(
+            "{bin}/tarsk", "worker", "--broker", "{url}", "--app", "benchmarks.peers.tarsk_tasks:app", "--children",
+            "{processes}", "--slots", "{concurrency}",
         ),
+        concurrency=100, kinds=("async", "threads", "processes"), holds=("tarsk:*default*",), rate=10_000,
     ),
-    Setup(
-        queue="streaq",
-        pins=_STREAQ,
-        worker=("{bin}/streaq", "run", "benchmarks.peers.streaq_tasks:worker"),
-        enqueue=_module("streaq_tasks"),
-        said="one process, concurrency=100",
+    *_pair(
+        "defaults",
+        "100 jobs at once, prefetch 1,000, uvloop, result_ttl_ms=0 where nobody waits",
+        tuned_at=100,
+        queue="ardiq", pins=ARDIQ, python=(3, 12), module=_module("ardiq_tasks"),
+        worker=("{bin}/ardiq", "run", "benchmarks.peers.ardiq_tasks:app", "--quiet", "--workers", "{processes}"),
+        concurrency=10, calls=("async",), bulk=True, kinds=("async", "threads", "processes"),
+        holds=("*work*:queues:*",), rate=8_000,
     ),
-    Setup(
-        queue="streaq",
-        name="tuned",
-        pins=_STREAQ,
-        worker=("{bin}/streaq", "run", "benchmarks.peers.streaq_tasks:worker"),
-        enqueue=_module("streaq_tasks"),
-        said="also idle_timeout=10",
-        remark="It renews every 9 s: at the kill, anything from 1 to 10 s is left.",
+    *_pair(
+        "one process, a thread for each core",
+        "one process with 32 threads, prefetch-multiplier 64",
+        tuned_worker=(
+            "{bin}/mayu", "worker", "benchmarks.peers.mayu_tasks:app", "--mode", "thread", "--processes", "{processes}",
+            "--threads", "{concurrency}", "--prefetch-multiplier", "64", "--log-level", "WARNING",
+        ),
+        tuned_at=32,
+        queue="mayu", pins=MAYU, python=(3, 13), module=_module("mayu_tasks"),
+        worker=(
+            "{bin}/mayu", "worker", "benchmarks.peers.mayu_tasks:app", "--processes", "{processes}", "--log-level", "WARNING",
+        ),
+        concurrency=2, kinds=("async", "threads", "processes"), holds=("mayu:{work}*",), rate=6_000,
     ),
-    Setup(
-        queue="pydocket",
-        pins=_DOCKET,
-        worker=_DOCKET_WORKER,
-        enqueue=_module("docket_tasks"),
-        said="one process, concurrency=100",
+    *_pair(
+        "one job at a time, finished jobs are kept",
+        "100 jobs at once; removeOnComplete and removeOnFail where nobody waits",
+        tuned_at=100,
+        queue="BullMQ", pins=BULLMQ, module="{root}/benchmarks/peers/bullmq_tasks.mjs", alone=True,
+        worker=("{bin}/node", "{root}/benchmarks/peers/bullmq_tasks.mjs", "worker"),
+        concurrency=1, calls=("async",), bulk=True, kinds=("async", "processes"),
+        holds=("bull:work:wait", "bull:work:active", "bull:work:paused"), rate=5_000,
     ),
-    Setup(
-        queue="pydocket",
-        name="tuned",
-        pins=_DOCKET,
-        worker=(*_DOCKET_WORKER, "--redelivery-timeout", "10s"),
-        enqueue=_module("docket_tasks"),
-        said="also redelivery_timeout=10 s",
-    ),
-    Setup(
-        queue="tarsk-redis",
-        pins=_TARSK,
-        worker=_TARSK_WORKER,
-        enqueue=_module("tarsk_tasks"),
-        said="one child, 100 slots; timeout is 300 s",
-    ),
-    Setup(
-        queue="tarsk-redis",
-        name="tuned",
-        pins=_TARSK,
-        worker=(*_TARSK_WORKER, "--lease-grace", "1"),
-        enqueue=_module("tarsk_tasks"),
-        said="also timeout=60, retries=3, lease-grace=1",
-        remark="No job may run longer than its timeout, and what is lost comes back after it.",
-    ),
-)
-ABSENT = (Absent("ardiq", "ardiq==1.2.0"), Absent("mayu", "mayu==0.2.5"))
+)  # fmt: skip

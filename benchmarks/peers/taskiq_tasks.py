@@ -1,26 +1,38 @@
-"""taskiq: one worker process with 100 async tasks at once, on a list or on a stream."""
+"""taskiq: async tasks in a worker process, on a list or on a stream; results only where somebody waits for them."""
 
-import asyncio
+from typing import Any
 
-from taskiq_redis import ListQueueBroker, RedisStreamBroker
+from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
 
-from benchmarks.peers.witness import JOBS, SETUP, URL, work_async
+from benchmarks.peers.producer import AsyncProducer, main
+from benchmarks.peers.witness import ASYNC, PLAIN, RECOVERY, RESULTS, SETUP, TUNED, URL
 
-if SETUP == "list":
+broker: Any
+if SETUP.startswith("list"):
     broker = ListQueueBroker(URL)
-elif SETUP == "stream":
-    broker = RedisStreamBroker(URL)
-else:
+elif RECOVERY and TUNED:
     broker = RedisStreamBroker(URL, idle_timeout=10_000, unacknowledged_lock_timeout=5, xread_block=1_000)
-sleep = broker.task(task_name="sleep")(work_async)
+else:
+    broker = RedisStreamBroker(URL)
+if RESULTS:
+    broker = broker.with_result_backend(RedisAsyncResultBackend(URL, result_ex_time=600))
+tasks = {name: broker.task(task_name=name)(function) for name, function in (ASYNC | PLAIN).items()}
 
 
-async def enqueue() -> None:
-    await broker.startup()
-    for number in range(JOBS):
-        await sleep.kiq(number)
-    await broker.shutdown()
+class Producer(AsyncProducer):
+    async def open(self) -> None:
+        await broker.startup()
+
+    async def close(self) -> None:
+        await broker.shutdown()
+
+    async def put(self, task: str, n: int, padding: str) -> Any:
+        return await tasks[task].kiq(n, padding)
+
+    async def result(self, handle: Any) -> Any:
+        waited = {"check_interval": 0.005} if TUNED else {}
+        return (await handle.wait_result(timeout=60, **waited)).return_value
 
 
 if __name__ == "__main__":
-    asyncio.run(enqueue())
+    main(Producer())

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from benchmarks.peers.cell import Figure
-from benchmarks.peers.setups import SCENARIOS, Scenario, Setup
 from benchmarks.peers.witness import JOBS
+from benchmarks.recovery.cell import Figure
+from benchmarks.recovery.setups import SCENARIOS, Scenario, Setup
 
 #: What homing wants to keep, in seconds: a child's jobs, and a whole worker's (the lease of 10 s, and 2).
 TARGETS: dict[Scenario, float] = {"child": 1.0, "tree": 12.0}

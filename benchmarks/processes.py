@@ -5,7 +5,7 @@ import signal
 from contextlib import suppress
 from pathlib import Path
 
-MARK = "RECOVERY_WORKER"
+MARK = "BENCH_WORKER"
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 

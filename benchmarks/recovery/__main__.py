@@ -1,6 +1,6 @@
 """How long until 100 running jobs run again after a SIGKILL: homing beside its peers.
 
-    python benchmarks/recovery.py [--only homing,rq] [--rounds 3] [--cap 120] [--at-once 8] [--venvs DIR]
+    python -m benchmarks.recovery [--only homing,rq] [--rounds 3] [--cap 120] [--at-once 8] [--venvs DIR]
 
 Installs each peer in an environment of its own (pinned versions, from PyPI), starts each cell's Valkey on
 loopback, and prints a table and a line of JSON. A run of all of them writes docs/recovery.md and
@@ -17,15 +17,13 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
-
-from benchmarks.peers.cell import Cell, Figure
-from benchmarks.peers.report import Report, Row
-from benchmarks.peers.setups import ABSENT, HOMING, PEERS, SCENARIOS, Scenario
-from benchmarks.peers.venvs import Place, place_for
 from benchmarks.peers.witness import JOBS
+from benchmarks.recovery.cell import Cell, Figure
+from benchmarks.recovery.report import Report, Row
+from benchmarks.recovery.setups import ABSENT, HOMING, PEERS, SCENARIOS, Scenario
+from benchmarks.venvs import Place, here, place_for
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parent.parent.parent
 #: These start hundreds of processes; so many of their cells run at a time.
 HEAVY = ("rq", "celery")
 HEAVY_AT_ONCE = 2
@@ -44,20 +42,18 @@ class Benchmark:
         return self.options.only is None or queue in self.options.only
 
     def install(self) -> None:
-        here = Place(Path(sys.executable).parent, (f"homing=={version('homing')}",))
         for row in self.rows:
             queue = row.setup.queue
             if queue not in self.places:
                 say(f"{queue}: its environment")
-                made = place_for(queue, row.setup.pins, self.options.venvs) if row.setup.pins else here
+                made = place_for(queue, row.setup.pins, self.options.venvs) if row.setup.pins else here()
                 self.places[queue] = made
             row.versions = self.places[queue].versions
-        for absent in ABSENT:
-            if self.wanted(absent.queue):
-                reason = place_for(absent.queue, (absent.pin,), self.options.venvs).failed
-                self.absent[absent.pin] = (
-                    reason or "it can be installed, but this benchmark has no module for it"
-                )
+        for pins in ABSENT:
+            queue = pins[0].partition("==")[0]
+            if self.wanted(queue):
+                reason = place_for(queue, pins, self.options.venvs).failed
+                self.absent[pins[0]] = reason or "it can be installed, but has no row in this benchmark"
 
     def run(self) -> Report:
         self.install()

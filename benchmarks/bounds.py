@@ -1,0 +1,194 @@
+"""What homing wants to reach, beside the hand-written loops and the peers of the same run.
+
+A bound on a ratio is judged by the median over the runs, each divided by the run beside it: what disturbed one of the
+two disturbed the other. `quick` are those that `make bench-quick` fails by.
+"""
+
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.store import Store
+
+Sense = Literal["least", "most"]
+MB = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Term:
+    """A figure of a row in a scenario."""
+
+    scenario: str
+    row: str
+    figure: str
+
+    def values(self, store: Store) -> list[float]:
+        cell = store.cells.get(self.scenario, {}).get(self.row)
+        return cell.values(self.figure) if cell else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound:
+    """`measured` (divided by what it is `beside`, run by run) is at least, or at most, `limit`."""
+
+    name: str
+    said: str
+    measured: Term
+    beside: Term | None = None
+    sense: Sense
+    limit: float
+    quick: bool = False
+
+    def values(self, store: Store) -> list[float]:
+        ours = self.measured.values(store)
+        if self.beside is None:
+            return ours
+        theirs = self.beside.values(store)
+        return [one / other for one, other in zip(ours, theirs, strict=False) if other]
+
+    def verdict(self, store: Store) -> "Verdict | None":
+        """None when there is nothing to judge by."""
+        values = self.values(store)
+        return Verdict.of(self.name, self.said, values, self.sense, self.limit) if values else None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    name: str
+    said: str
+    median: float
+    least: float
+    most: float
+    sense: Sense
+    limit: float
+
+    @classmethod
+    def of(cls, name: str, said: str, values: list[float], sense: Sense, limit: float) -> "Verdict":
+        return cls(name, said, statistics.median(values), min(values), max(values), sense, limit)
+
+    @property
+    def kept(self) -> bool:
+        return self.median >= self.limit if self.sense == "least" else self.median <= self.limit
+
+
+STREAMS, LISTS, LOOP = "homing streams", "homing lists", "loop streams-async"
+
+_PAIRS = (
+    Bound(
+        name="drain_streams", said="no-op jobs, streams beside the asyncio loop", sense="least", limit=0.55, quick=True,
+        measured=Term("drain-1", STREAMS, "jobs_per_s"), beside=Term("drain-1", LOOP, "jobs_per_s"),
+    ),
+    Bound(
+        name="drain_lists", said="no-op jobs, lists beside streams", sense="least", limit=0.7, quick=True,
+        measured=Term("drain-1", LISTS, "jobs_per_s"), beside=Term("drain-1", STREAMS, "jobs_per_s"),
+    ),
+    Bound(
+        name="server_streams", said="server time of a job, streams beside the loop", sense="most", limit=2.5, quick=True,
+        measured=Term("drain-1", STREAMS, "server_us_per_job"), beside=Term("drain-1", LOOP, "server_us_per_job"),
+    ),
+    Bound(
+        name="server_lists", said="server time of a job, lists beside the loop", sense="most", limit=3.2, quick=True,
+        measured=Term("drain-1", LISTS, "server_us_per_job"), beside=Term("drain-1", LOOP, "server_us_per_job"),
+    ),
+    *(
+        Bound(
+            name=f"enqueue_{engine}", said=f"enqueue one by one, {engine}: time of a bare EVALSHA's", sense="most",
+            limit=1.3, quick=True, measured=Term("enqueue-sync", f"homing {engine}", "us_per_call"),
+            beside=Term("enqueue-sync", "loop evalsha", "us_per_call"),
+        )
+        for engine in ("streams", "lists")
+    ),
+)  # fmt: skip
+
+
+def _each(
+    name: str, said: str, scenario: str, figure: str, sense: Sense, limit: float, *, quick: bool = False
+) -> Iterator[Bound]:
+    """The same bound for both engines."""
+    for engine in ("streams", "lists"):
+        yield Bound(
+            name=f"{name}_{engine}", said=f"{said}, {engine}", sense=sense, limit=limit, quick=quick,
+            measured=Term(scenario, f"homing {engine}", figure),
+        )  # fmt: skip
+
+
+_ALONE = (
+    *_each("threads", "no-op jobs in threads, jobs/s", "drain-threads", "jobs_per_s", "least", 25_000),
+    *_each("concurrent", "enqueue, 100 calls in flight, jobs/s", "enqueue-100", "jobs_per_s", "least", 40_000),
+    *_each("bulk", "enqueue many in one call, jobs/s", "enqueue-bulk", "jobs_per_s", "least", 100_000),
+    *_each("start_p50", "start of a job on an idle worker, p50 ms", "latency-idle", "start_p50_ms", "most", 0.7),
+    *_each("start_p99", "start of a job on an idle worker, p99 ms", "latency-idle", "start_p99_ms", "most", 3.0),
+    *_each("result_p50", "result of a job on an idle worker, p50 ms", "latency-idle", "result_p50_ms", "most", 1.2),
+    *_each("io_100", "share of the ideal, 50 ms, 100 at once", "io-100", "share", "least", 0.98, quick=True),
+    *_each("io_1000", "share of the ideal, 50 ms, 1,000 at once", "io-1000", "share", "least", 0.95, quick=True),
+    Bound(
+        name="waiting_streams", said="bytes of a waiting job, streams", sense="most", limit=330, quick=True,
+        measured=Term("memory", STREAMS, "bytes_per_waiting"),
+    ),
+    Bound(
+        name="waiting_lists", said="bytes of a waiting job, lists", sense="most", limit=620, quick=True,
+        measured=Term("memory", LISTS, "bytes_per_waiting"),
+    ),
+    *_each("rss", "a worker's largest process after 2 M jobs, bytes", "soak", "rss_late", "most", 60 * MB),
+    *_each("grown", "what the server grew by over 1 M jobs, bytes", "soak", "server_grew_middle", "most", 10 * MB),
+    *_each("idle", "round trips of an idle worker, a second", "idle", "flights_per_s", "most", 3.0),
+    *_each("depth", "a job beside 1,000,000 waiting, to beside 1,000", "depth", "ratio", "most", 1.25),
+    *_each("queues", "a job in 100 queues, to one in one", "queues", "ratio", "most", 1.5),
+)  # fmt: skip
+
+#: The soak's largest process must not grow: late beside early.
+_FLAT = tuple(
+    Bound(
+        name=f"flat_{engine}", said=f"a worker's memory after 2 M jobs, to after 100,000, {engine}", sense="most", limit=1.1,
+        measured=Term("soak", f"homing {engine}", "rss_late"), beside=Term("soak", f"homing {engine}", "rss_early"),
+    )
+    for engine in ("streams", "lists")
+)  # fmt: skip
+
+BOUNDS: tuple[Bound, ...] = (*_PAIRS, *_ALONE, *_FLAT)
+RUST = ("mayu", "tarsk-redis", "ardiq")
+#: How many cores two processes may leave idle and still be said to fill them.
+FULL_SHARE = 0.9
+
+
+def verdicts(store: Store) -> list[Verdict]:
+    """All bounds that these figures say something about, those beside peers and cores with them."""
+    found = [verdict for bound in BOUNDS if (verdict := bound.verdict(store))]
+    return found + [verdict for verdict in (*_beside_peers(store), *_two_processes(store)) if verdict]
+
+
+def _two_processes(store: Store) -> Iterator[Verdict]:
+    """Two processes are 1.6 times one, or the machine's cores are shown to be full."""
+    cores = int(store.sessions[-1]["cores"]) if store.sessions else 2
+    for engine in ("streams", "lists"):
+        row, said = f"homing {engine}", f"no-op jobs, two processes to one, {engine}"
+        ratio = Bound(
+            name=f"two_{engine}", said=said, sense="least", limit=1.6,
+            measured=Term("drain-2", row, "jobs_per_s"), beside=Term("drain-1", row, "jobs_per_s"),
+        ).verdict(store)  # fmt: skip
+        busy = store.median("drain-2", row, "cores_busy")
+        if ratio is not None and (ratio.kept or busy is None or busy < FULL_SHARE * cores):
+            yield ratio
+        elif busy is not None:
+            yield Verdict.of(
+                f"two_{engine}", f"{said}: cores that were busy", [busy], "least", FULL_SHARE * cores
+            )
+
+
+def _beside_peers(store: Store) -> Iterator[Verdict | None]:
+    """Beside the best pure Python peer, and the best with a core in Rust, each in its best configuration."""
+    ours = store.median("drain-1", STREAMS, "jobs_per_s")
+    best = {True: 0.0, False: 0.0}
+    for row, cell in store.measured("drain-1"):
+        queue = store.rows[row].queue
+        if queue not in ("homing", "loop", "BullMQ"):
+            rust = queue in RUST
+            best[rust] = max(best[rust], cell.median("jobs_per_s") or 0.0)
+    for rust, said, limit in (
+        (False, "the best pure Python peer", 13.0),
+        (True, "the best peer with a Rust core", 1.0),
+    ):
+        if ours and best[rust]:
+            name = "peers_rust" if rust else "peers_python"
+            yield Verdict.of(name, f"no-op jobs, streams beside {said}", [ours / best[rust]], "least", limit)

@@ -1,0 +1,37 @@
+"""ardiq: its loop and its trips to the server are Rust; the handlers run on asyncio."""
+
+from typing import Any
+
+from ardiq import Ardiq
+
+from benchmarks.peers.producer import AsyncProducer, main
+from benchmarks.peers.witness import ASYNC, CONCURRENCY, FAST, PLAIN, RESULTS, URL, fast_loop
+
+fast_loop()
+core: dict[str, Any] = {}
+if CONCURRENCY or FAST:
+    core["concurrency"] = CONCURRENCY or 100
+if FAST:
+    core |= {"prefetch": 1_000} | ({} if RESULTS else {"result_ttl_ms": 0})
+app = Ardiq(redis_url=URL, queue_name="work", **core)
+tasks = {
+    name: app.task(name=name, executor="process" if name == "spin" else "thread")(function)
+    for name, function in (ASYNC | PLAIN).items()
+}
+
+
+class Producer(AsyncProducer):
+    bulk = True
+
+    async def put(self, task: str, n: int, padding: str) -> Any:
+        return await tasks[task].enqueue(n, padding)
+
+    async def put_many(self, task: str, jobs: list[tuple[int, str]]) -> None:
+        await app.enqueue_many([tasks[task].prepare(n, padding) for n, padding in jobs])
+
+    async def result(self, handle: Any) -> Any:
+        return (await handle.result(timeout=60)).value
+
+
+if __name__ == "__main__":
+    main(Producer())

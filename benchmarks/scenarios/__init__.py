@@ -1,0 +1,182 @@
+"""The questions of the benchmark: each with its measure, the figure that is compared, and which rows can be asked."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from benchmarks.scenarios import depth, drain, enqueue, idle, latency, memory, spread, start, waits
+from benchmarks.scenarios.scene import Figures, Run
+from benchmarks.setups import Setup
+
+Better = Literal["more", "less"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """`fits` says why a row cannot be asked, in words for the table; "" when it can."""
+
+    name: str
+    title: str
+    measure: Callable[[Run], Figures]
+    fits: Callable[[Setup], str]
+    #: The figure that rows are compared by, its unit for people, and which end of it is good.
+    figure: str
+    unit: str
+    better: Better = "more"
+    #: Other figures that the tables show, with their heads.
+    also: tuple[tuple[str, str], ...] = ()
+    #: Runs of homing and the loops, and of peers; None: as the command says.
+    runs: int | None = None
+    #: Who needs no worker's rate to know how many jobs to take.
+    rated: bool = True
+
+
+def _runs(kind: str) -> Callable[[Setup], str]:
+    words = {"async": "async handlers", "threads": "threads", "processes": "processes"}
+
+    def fits(setup: Setup) -> str:
+        able = kind in setup.kinds or (kind == "async" and bool({"threads", "inline"} & set(setup.kinds)))
+        if able and setup.worker:
+            return ""
+        return f"it has no {words[kind]}" if setup.worker else "it has no worker"
+
+    return fits
+
+
+def _naps(concurrency: int) -> Callable[[Setup], str]:
+    def fits(setup: Setup) -> str:
+        if not setup.worker or "inline" in setup.kinds or setup.name == "scripts-async":
+            return "it runs one job at a time"
+        if setup.concurrency_max * setup.processes_max < concurrency:
+            return f"it would need {concurrency} processes"
+        return ""
+
+    return fits
+
+
+def _calls(call: str) -> Callable[[Setup], str]:
+    return lambda setup: "" if call in setup.calls else f"it has no {call} call"
+
+
+def _only_homing(setup: Setup) -> str:
+    return "" if setup.ours and "tuned" not in setup.name else "only asked of homing"
+
+
+def _ours_or_loop(setup: Setup) -> str:
+    if setup.loop:
+        return "" if setup.worker and setup.name != "scripts-async" else "only asked of loops with a worker"
+    return _only_homing(setup)
+
+
+def _works(setup: Setup) -> str:
+    return "" if setup.worker else "it has no worker"
+
+
+_COSTS = (
+    ("worker_us_per_job", "worker µs"),
+    ("server_us_per_job", "server µs"),
+    ("commands_per_job", "commands"),
+    ("flights_per_job", "flights"),
+)
+_DELAYS = (
+    ("start_p99_ms", "start p99"),
+    ("result_p50_ms", "result p50"),
+    ("result_p99_ms", "result p99"),
+)
+
+SCENARIOS: dict[str, Scenario] = {
+    each.name: each
+    for each in (
+        Scenario(
+            name="drain-1", title="No-op jobs, one process", measure=drain.one, fits=_runs("async"),
+            figure="jobs_per_s", unit="jobs/s", also=_COSTS, rated=False,
+        ),
+        Scenario(
+            name="drain-2", title="No-op jobs, two processes", measure=drain.two, fits=_runs("async"),
+            figure="jobs_per_s", unit="jobs/s", also=(*_COSTS, ("cores_busy", "cores busy")),
+        ),
+        Scenario(
+            name="drain-threads", title="No-op jobs in threads, one process", measure=drain.threads,
+            fits=_runs("threads"), figure="jobs_per_s", unit="jobs/s", also=_COSTS,
+        ),
+        Scenario(
+            name="enqueue-sync", title="Enqueue one by one", measure=enqueue.singly_sync, fits=_calls("sync"),
+            figure="jobs_per_s", unit="jobs/s", also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="enqueue-async", title="Enqueue one by one, awaited", measure=enqueue.singly_async,
+            fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
+            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="enqueue-100", title="Enqueue, 100 calls in flight", measure=enqueue.concurrent,
+            fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
+            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="enqueue-bulk", title="Enqueue many in one call", measure=enqueue.bulk,
+            fits=lambda setup: "" if setup.bulk else "it has no call for many", figure="jobs_per_s", unit="jobs/s",
+            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="latency-idle", title="From enqueue to start and result, idle worker", measure=latency.idle,
+            fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less", also=_DELAYS,
+        ),
+        Scenario(
+            name="latency-half", title="From enqueue to start and result, at half of its own full speed",
+            measure=latency.half, fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less",
+            also=(*_DELAYS, ("load_per_s", "load, jobs/s")),
+        ),
+        Scenario(
+            name="io-100", title="Jobs that wait 50 ms, 100 at once", measure=waits.hundred, fits=_naps(100),
+            figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"), ("processes", "processes")),
+        ),
+        Scenario(
+            name="io-1000", title="Jobs that wait 50 ms, 1,000 at once", measure=waits.thousand, fits=_naps(1_000),
+            figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"), ("processes", "processes")),
+        ),
+        Scenario(
+            name="cpu", title="Jobs that burn 10 ms of a core, in processes", measure=waits.burning,
+            fits=_runs("processes"), figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"),),
+        ),
+        Scenario(
+            name="memory", title="Memory: a waiting job of 200 bytes, a finished one, the worker",
+            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less",
+            also=(("bytes_per_finished", "bytes, finished"), ("worker_rss", "worker's largest process")),
+        ),
+        Scenario(
+            name="soak", title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,
+            figure="rss_late", unit="bytes", better="less", runs=1,
+            also=(("rss_early", "after the first 100,000"), ("server_grew_middle", "server grew, 1 M"),
+                  ("server_grew_late", "server grew, 2 M")),
+        ),
+        Scenario(
+            name="idle", title="An idle worker's traffic", measure=idle.idle, fits=_works,
+            figure="flights_per_s", unit="round trips/s", better="less", runs=1,
+            also=(("commands_per_s", "commands/s"), ("worker_cpu_share", "worker, share of a core")),
+        ),
+        Scenario(
+            name="depth", title="Cost of a job beside 1,000,000 that wait, to beside 1,000", measure=depth.depths,
+            fits=_only_homing, figure="ratio", unit="times", better="less", runs=1,
+            also=(("server_ratio", "of the server's time"), ("depth", "deepest")),
+        ),
+        Scenario(
+            name="queues", title="Cost of a job spread over 100 queues of one worker", measure=spread.queues,
+            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
+        ),
+        Scenario(
+            name="priorities", title="Cost of a job spread over 10 priorities", measure=spread.priorities,
+            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
+        ),
+        Scenario(
+            name="workers", title="Cost of a job with 8 workers on 2 cores", measure=spread.workers,
+            fits=_ours_or_loop, figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
+        ),
+        Scenario(
+            name="start", title="Import and command line", measure=start.start,
+            fits=lambda setup: "" if setup.row == "homing streams" else "only asked of homing",
+            figure="import_ms", unit="ms", better="less",
+            also=(("help_ms", "homing --help"), ("python_ms", "python -c pass")),
+        ),
+    )
+}  # fmt: skip

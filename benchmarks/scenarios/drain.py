@@ -1,0 +1,50 @@
+"""How fast workers empty a queue that is full before they start: no-op jobs, and what each cost on both sides."""
+
+from collections.abc import Mapping, Sequence
+
+from benchmarks.scenarios.scene import Figures, Run
+
+
+def drain(
+    run: Run,
+    *,
+    task: str = "nothing",
+    processes: int = 1,
+    workers: int = 1,
+    words: Sequence[str] = (),
+    variables: Mapping[str, str] | None = None,
+) -> Figures:
+    """`processes` of one worker, or so many `workers` started one by one; `words` are added to their command."""
+    jobs = run.jobs(run.rate * processes)
+    with run.scene(task, jobs, processes=processes, variables=variables) as scene:
+        before = scene.reading()
+        scene.produce("fill", count=jobs)
+        scene.check_stored(jobs)
+        filled = scene.reading()
+        for _ in range(workers):
+            scene.work(*words)
+        window = scene.watch(jobs, run.seconds)
+        twice = scene.settle()
+        whole, worked = scene.reading() - before, scene.reading() - filled
+    return {
+        "jobs_per_s": window.rate,
+        "jobs": jobs,
+        "ran_twice": twice,
+        "worker_us_per_job": window.cpu_us,
+        "cores_busy": (window.cpu_s + worked.cpu_us / 1e6) / window.seconds,
+        "server_us_per_job": whole.cpu_us / jobs,
+        "commands_per_job": whole.sent / jobs,
+        "flights_per_job": whole.flights / jobs,
+    }
+
+
+def one(run: Run) -> Figures:
+    return drain(run)
+
+
+def two(run: Run) -> Figures:
+    return drain(run, processes=2)
+
+
+def threads(run: Run) -> Figures:
+    return drain(run, task="threaded")

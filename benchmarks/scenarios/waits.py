@@ -1,0 +1,44 @@
+"""Jobs that do something: wait for 50 ms, many at once, or burn 10 ms of a core; the share of what would be ideal."""
+
+import math
+
+from benchmarks.peers.witness import NAP_S, SPIN_S
+from benchmarks.scenarios.scene import Figures, Run, cores
+
+
+def naps(run: Run, concurrency: int) -> Figures:
+    """Who cannot run so many in one process gets more processes, as many as make up for it."""
+    ideal = concurrency / NAP_S
+    jobs = run.jobs(min(ideal, run.rate), least=3 * concurrency)
+    processes = math.ceil(concurrency / run.setup.concurrency_max)
+    with run.scene("nap", jobs, processes=processes, concurrency=concurrency // processes) as scene:
+        scene.produce("fill", count=jobs)
+        scene.work()
+        window = scene.watch(jobs, jobs / min(ideal, run.rate))
+        scene.settle()
+    return {
+        "jobs_per_s": window.rate,
+        "share": window.rate / ideal,
+        "jobs": jobs,
+        "processes": processes,
+        "worker_us_per_job": window.cpu_us,
+    }
+
+
+def hundred(run: Run) -> Figures:
+    return naps(run, 100)
+
+
+def thousand(run: Run) -> Figures:
+    return naps(run, 1_000)
+
+
+def burning(run: Run) -> Figures:
+    ideal = cores() / SPIN_S
+    jobs = run.jobs(min(ideal, run.rate))
+    with run.scene("spin", jobs, processes=cores()) as scene:
+        scene.produce("fill", count=jobs)
+        scene.work()
+        window = scene.watch(jobs, jobs / ideal)
+        scene.settle()
+    return {"jobs_per_s": window.rate, "share": window.rate / ideal, "jobs": jobs, "cores": cores()}
