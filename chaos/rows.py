@@ -74,11 +74,12 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         name="N5",
-        title="SIGKILL of the server, AOF everysec",
+        title="SIGKILL of the server, AOF everysec: lost may be what it held back while it synced",
         strikes=(nemeses.kill_server,),
         full=Size(strikes=50, jobs=100_000, parts=2),
         reduced=Size(strikes=5, jobs=10_000),
-        site=Site(options=EVERYSEC),
+        # While it syncs, a server with everysec keeps writes back for up to two seconds, and answers.
+        site=Site(options=EVERYSEC, loses=True, loss_window_s=2.0),
     ),
     Row(
         name="N6a",

@@ -109,6 +109,17 @@ def test_held_gives_at_most_a_thousand_and_says_that_there_are_more(queue: Queue
     assert {*ids(held.jobs), *ids(rest.jobs)} == {*ids(many(1_000)), *ids(many(3, "k"))}
 
 
+def test_tokens_are_microseconds_of_the_server(queue: Queue) -> None:
+    """In whole milliseconds two primaries, one of which was replaced, would give the same ones."""
+    queue.enqueue(*many(5))
+    queue.do(queue.engine.register("w9"))
+    fractions = []
+    for number in range(1, 6):
+        [job] = queue.do(queue.engine.claim("w9", limit=1, number=number)).jobs
+        fractions.append(job.token % 1_000)
+    assert max(fractions) >= len(fractions)  # whole milliseconds would count from 0
+
+
 def test_tokens_grow_with_every_delivery(queue: Queue) -> None:
     queue.enqueue(A)
     first, second = queue.register(), queue.register()

@@ -18,10 +18,12 @@ local function advance_clock(meta, now)
   return clock, lease
 end
 
--- A number that grows with every delivery: last + 1, or the server's microseconds when those are more.
-local function next_token(meta, now)
+-- A number that grows with every delivery: last + 1, or the server's microseconds when those are more. (In
+-- whole milliseconds two primaries, one of which does not know yet that it was replaced, would meet.)
+local function next_token(meta, now, given)
   local last = tonumber(redis.call('HGET', meta, 'token') or 0)
-  local token = string.format('%.0f', math.max(last + 1, now * 1000))
+  local micros = given == '' and tonumber(redis.call('TIME')[2]) % 1000 or 0
+  local token = string.format('%.0f', math.max(last + 1, now * 1000 + micros))
   redis.call('HSET', meta, 'token', token)
   return token
 end

@@ -53,7 +53,7 @@ for _, priority in ipairs(priorities) do
 end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now) end
+if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
 -- Whoever got a suspect may take no more, others may.
 if #jobs > 0 and (alone == 1 or #jobs == limit) then
   local waiting, apart = count_all(base, priorities)

@@ -36,6 +36,6 @@ for i = #ids, 1, -1 do
 end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now) end
+if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
 local alone = redis.call('HGET', KEYS[4], 'alone') and 1 or 0
 return { now, due_in(KEYS[6], now), kept[3] and 1 or 0, more, token, alone, jobs }

@@ -113,7 +113,7 @@ end
 if limit > 0 and #jobs == 0 and put_apart and idle then take_alone() end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now) end
+if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
 -- Whoever got a suspect may take no more, others may; what was put apart is for an idle worker.
 if put_apart or (#jobs > 0 and (alone == 1 or #jobs == limit)) then
   local waiting, apart = count_all(base, priorities)

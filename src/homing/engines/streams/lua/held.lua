@@ -56,6 +56,6 @@ for _, priority in ipairs(priorities_of(kept[4])) do
 end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now) end
+if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
 local alone = redis.call('HGET', KEYS[4], 'alone') and 1 or 0
 return { now, due_in(KEYS[5], now), kept[3] and 1 or 0, more, token, alone, jobs }
