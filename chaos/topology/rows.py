@@ -81,7 +81,7 @@ TOPOLOGY: tuple[Row, ...] = (
         full=Size(strikes=30, jobs=20_000, parts=2),
         reduced=Size(strikes=3, jobs=3_000),
         arena=disk.DiskArena,
-        site=Site(options=ALWAYS, producers=("async", "single")),
+        site=Site(pace=_UNHURRIED, options=ALWAYS, producers=("async", "single")),
         asks=_UNDISTURBED,
     ),
     Row(
@@ -91,7 +91,7 @@ TOPOLOGY: tuple[Row, ...] = (
         full=Size(strikes=30, jobs=20_000, parts=2),
         reduced=Size(strikes=3, jobs=3_000),
         arena=disk.DiskArena,
-        site=Site(options=EVERYSEC, producers=("async", "single")),
+        site=Site(pace=_UNHURRIED, options=EVERYSEC, producers=("async", "single")),
         asks=_UNDISTURBED,
     ),
 )
