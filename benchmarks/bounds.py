@@ -123,12 +123,12 @@ _ALONE = (
     *_each("io_100", "share of the ideal, 50 ms, 100 at once", "io-100", "share", "least", 0.98, quick=True),
     *_each("io_1000", "share of the ideal, 50 ms, 1,000 at once", "io-1000", "share", "least", 0.95, quick=True),
     Bound(
-        name="waiting_streams", said="bytes of a waiting job, streams", sense="most", limit=330, quick=True,
-        measured=Term("memory", STREAMS, "bytes_per_waiting"),
+        name="waiting_streams", said="bytes of a waiting job's keys (MEMORY USAGE), streams", sense="most", limit=330, quick=True,
+        measured=Term("memory", STREAMS, "bytes_of_keys"),
     ),
     Bound(
-        name="waiting_lists", said="bytes of a waiting job, lists", sense="most", limit=620, quick=True,
-        measured=Term("memory", LISTS, "bytes_per_waiting"),
+        name="waiting_lists", said="bytes of a waiting job's keys (MEMORY USAGE), lists", sense="most", limit=620, quick=True,
+        measured=Term("memory", LISTS, "bytes_of_keys"),
     ),
     *_each("rss", "a worker's largest process after 2 M jobs, bytes", "soak", "rss_late", "most", 60 * MB),
     *_each("grown", "what the server grew by over 1 M jobs, bytes", "soak", "server_grew_middle", "most", 10 * MB),

@@ -22,6 +22,14 @@ class Reading:
     commands: Counter[str]
     memory: int
 
+    def __add__(self, other: "Reading") -> "Reading":
+        return Reading(
+            self.cpu_us + other.cpu_us,
+            self.flights + other.flights,
+            self.commands + other.commands,
+            self.memory + other.memory,
+        )
+
     def __sub__(self, other: "Reading") -> "Reading":
         return Reading(
             self.cpu_us - other.cpu_us,

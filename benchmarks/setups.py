@@ -79,7 +79,7 @@ def _homing(name: str, said: str, concurrency: int, *words: str) -> Setup:
         bulk=True,
         kinds=("async", "threads", "processes"),
         holds=("homing:{work*}:stream:*", "homing:{work*}:waiting:*", "homing:{work*}:active:*", "homing:{work*}:alone"),
-        rate=40_000,
+        rate=60_000,
         said=said,
     )  # fmt: skip
 

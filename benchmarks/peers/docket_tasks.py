@@ -1,23 +1,25 @@
 """docket: one process with many jobs at once."""
 
+import asyncio
+import sys
 from datetime import timedelta
 from typing import Any
 
-from docket import Docket
+from docket import Docket, Worker
 
 from benchmarks.peers.producer import AsyncProducer, main
-from benchmarks.peers.witness import ASYNC, FAST, RESULTS, URL, fast_loop
+from benchmarks.peers.witness import ASYNC, CONCURRENCY, FAST, JOBS, RESULTS, URL, fast_loop
 
 fast_loop()
 tasks = list(ASYNC.values())
+KEPT: dict[str, Any] = {"execution_ttl": timedelta(0)} if FAST and not RESULTS else {}
 
 
 class Producer(AsyncProducer):
     bulk = True
 
     async def open(self) -> None:
-        kept = {"execution_ttl": timedelta(0)} if FAST and not RESULTS else {}
-        self.docket = Docket(name="docket", url=URL, **kept)
+        self.docket = Docket(name="docket", url=URL, **KEPT)
         await self.docket.__aenter__()
         for task in tasks:
             self.docket.register(task)
@@ -35,5 +37,18 @@ class Producer(AsyncProducer):
         return await handle.get_result(timeout=timedelta(seconds=60))
 
 
+async def work() -> None:
+    """The command takes whole seconds; its Worker takes less."""
+    options = {"concurrency": CONCURRENCY or JOBS // 2, "minimum_check_interval": timedelta(milliseconds=5)}
+    async with Docket(name="docket", url=URL, **KEPT) as docket:
+        for task in tasks:
+            docket.register(task)
+        async with Worker(docket, **options) as worker:
+            await worker.run_forever()
+
+
 if __name__ == "__main__":
-    main(Producer())
+    if sys.argv[1:] == ["worker"]:
+        asyncio.run(work())
+    else:
+        main(Producer())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from benchmarks.setups import Setup
+from benchmarks.setups import Setup, python
 
 RQ = ("rq==3.0.0", "redis==8.1.0")
 CELERY = ("celery[redis,gevent]==5.7.0",)
@@ -137,10 +137,11 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "10 jobs at once, a look at the queue each 250 ms",
-        "100 jobs at once, minimum-check-interval 5 ms, uvloop, execution_ttl=0 where nobody waits",
-        tuned_worker=(*_DOCKET_WORKER, "--minimum-check-interval", "PT0.005S"), tuned_at=100,
+        "50 jobs at once, minimum_check_interval=5 ms (Worker; the command takes whole seconds), uvloop, execution_ttl=0 where nobody waits",
+        tuned_worker=python(_module("docket_tasks"), "worker"), tuned_at=50,
+        remark="With 100 no-op jobs at once in a process its client ran out of connections (MaxConnectionsError).",
         queue="pydocket", pins=DOCKET, module=_module("docket_tasks"), worker=_DOCKET_WORKER, alone=True,
-        concurrency=10, calls=("async",), bulk=True, kinds=("async",), holds=("docket:stream", "docket:queue"), rate=1_500,
+        concurrency=10, concurrency_max=50, processes_max=20, calls=("async",), bulk=True, kinds=("async",), holds=("docket:stream", "docket:queue"), rate=1_500,
     ),
     *_pair(
         "one child with 100 slots",

@@ -96,6 +96,10 @@ SCENARIOS: dict[str, Scenario] = {
             figure="jobs_per_s", unit="jobs/s", also=(*_COSTS, ("cores_busy", "cores busy")),
         ),
         Scenario(
+            name="drain-million", title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing,
+            figure="jobs_per_s", unit="jobs/s", also=_COSTS, runs=1,
+        ),
+        Scenario(
             name="drain-threads", title="No-op jobs in threads, one process", measure=drain.threads,
             fits=_runs("threads"), figure="jobs_per_s", unit="jobs/s", also=_COSTS,
         ),
@@ -142,7 +146,7 @@ SCENARIOS: dict[str, Scenario] = {
         Scenario(
             name="memory", title="Memory: a waiting job of 200 bytes, a finished one, the worker",
             measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less",
-            also=(("bytes_per_finished", "bytes, finished"), ("worker_rss", "worker's largest process")),
+            also=(("bytes_of_keys", "of its keys"), ("bytes_per_finished", "bytes, finished"), ("worker_rss", "worker's largest process")),
         ),
         Scenario(
             name="soak", title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,

@@ -11,21 +11,24 @@ def drain(
     task: str = "nothing",
     processes: int = 1,
     workers: int = 1,
+    jobs: int = 0,
     words: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> Figures:
     """`processes` of one worker, or so many `workers` started one by one; `words` are added to their command."""
-    jobs = run.jobs(run.rate * processes)
+    jobs = jobs or run.jobs(run.rate * processes)
     with run.scene(task, jobs, processes=processes, variables=variables) as scene:
         before = scene.reading()
         scene.produce("fill", count=jobs)
+        enqueued = scene.reading() - before
         scene.check_stored(jobs)
         filled = scene.reading()
         for _ in range(workers):
             scene.work(*words)
         window = scene.watch(jobs, run.seconds)
         twice = scene.settle()
-        whole, worked = scene.reading() - before, scene.reading() - filled
+        worked = scene.reading() - filled
+    whole = enqueued + worked
     return {
         "jobs_per_s": window.rate,
         "jobs": jobs,
@@ -38,6 +41,9 @@ def drain(
     }
 
 
+MILLION = 1_000_000
+
+
 def one(run: Run) -> Figures:
     return drain(run)
 
@@ -48,3 +54,8 @@ def two(run: Run) -> Figures:
 
 def threads(run: Run) -> Figures:
     return drain(run, task="threaded")
+
+
+def million(run: Run) -> Figures:
+    """As many as ten times the time of a run allows, at most a million."""
+    return drain(run, jobs=run.jobs(run.setup.rate * 10, most=MILLION))

@@ -12,8 +12,8 @@ def _enqueue(run: Run, mode: str, calls: Call, rate: float) -> Figures:
     with run.scene("nothing", jobs) as scene:
         before = scene.reading()
         told = scene.produce(mode, calls=calls, count=jobs, padded=True)
-        scene.check_stored(jobs)
         spent = scene.reading() - before
+        scene.check_stored(jobs)
     return {
         "jobs_per_s": jobs / told["seconds"],
         "jobs": jobs,

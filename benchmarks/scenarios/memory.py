@@ -53,7 +53,8 @@ def _by_type(scene: Scene, jobs: int) -> Figures:
         told = pipe.execute()
         for kind, size in zip(told[::2], told[1::2], strict=True):
             sizes[kind.decode()] += size or 0
-    return {f"bytes_in_{kind}": size / jobs for kind, size in sizes.items()}
+    kinds = {f"bytes_in_{kind}": size / jobs for kind, size in sizes.items()}
+    return kinds | {"bytes_of_keys": sizes.total() / jobs}
 
 
 def _worker(scene: Scene) -> list[int]:
