@@ -29,9 +29,12 @@ class Setup:
     alone: bool = False
     #: Jobs at once in a process when the cell does not say: the project's own number, or the best one.
     concurrency: int
-    #: The most that a cell may ask for in one process, and whether more processes may make up for it.
+    #: The most that a cell may ask for in one process, and how many processes may make up for it.
     concurrency_max: int = 1_000
     processes_max: int = 1
+    #: What is added to the command where jobs wait, and to the environment of all that runs.
+    naps: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
     #: How its producers call it, and whether it has a call that takes many jobs.
     calls: tuple[Call, ...] = ("sync",)
     bulk: bool = False

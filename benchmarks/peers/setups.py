@@ -1,5 +1,6 @@
 """The peers: versions, how their workers start, and what "tuned" sets. Why each was chosen stands in `said`."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from benchmarks.setups import Setup, python
@@ -25,17 +26,13 @@ def _module(name: str) -> str:
 
 
 def _pair(
-    default: str, tuned: str, *, tuned_worker: tuple[str, ...] = (), tuned_at: int = 0, **shared: Any
+    default: str, tuned: str, *, better: Mapping[str, Any] | None = None, **shared: Any
 ) -> tuple[Setup, Setup]:
-    """The row of a queue as it is, and the one with what its documentation offers for speed."""
-    first = Setup(said=default, **shared)
-    better = shared | {
-        "worker": tuned_worker or shared["worker"],
-        "concurrency": tuned_at or shared["concurrency"],
-    }
-    return first, Setup(name="tuned", said=tuned, **better)
+    """The row of a queue as it is, and the one with what its documentation offers for speed: `better` than shared."""
+    return Setup(said=default, **shared), Setup(name="tuned", said=tuned, **(shared | dict(better or {})))
 
 
+_RQ_WORKER = ("{bin}/rq", "worker-pool", "work", "--quiet", "--url", "{url}", "--num-workers", "{processes}")
 _CELERY_WORKER = (
     "{bin}/celery", "-A", _module("celery_tasks"), "worker", "--loglevel", "WARNING", "--hostname", "{name}@%h",
 )  # fmt: skip
@@ -53,6 +50,9 @@ _TASKIQ: dict[str, Any] = {
     "kinds": ("async", "threads", "processes"),
     "rate": 3_500,
 }
+_MAYU_WORKER = (
+    "{bin}/mayu", "worker", "benchmarks.peers.mayu_tasks:app", "--processes", "{processes}", "--log-level", "WARNING",
+)  # fmt: skip
 _DOCKET_WORKER = (
     "{bin}/docket", "worker", "--tasks", "benchmarks.peers.docket_tasks:tasks", "--url", "{url}", "--concurrency",
     "{concurrency}", "--logging-level", "WARNING",
@@ -62,12 +62,9 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "a process forked for each job",
         "SimpleWorker, which forks nothing; result_ttl=0 where nobody waits",
-        tuned_worker=(
-            "{bin}/rq", "worker-pool", "work", "--quiet", "--url", "{url}", "--num-workers", "{processes}",
-            "--worker-class", "rq.worker.SimpleWorker",
-        ),
+        better={"worker": (*_RQ_WORKER, "--worker-class", "rq.worker.SimpleWorker")},
         queue="rq", pins=RQ, module=_module("rq_tasks"),
-        worker=("{bin}/rq", "worker-pool", "work", "--quiet", "--url", "{url}", "--num-workers", "{processes}"),
+        worker=_RQ_WORKER,
         concurrency=1, concurrency_max=1, processes_max=100, bulk=True, kinds=("threads", "processes"),
         holds=("rq:queue:work", "rq:queue:work:intermediate", "rq:wip:work", "rq:wip:work:*"), rate=60,
     ),
@@ -75,7 +72,10 @@ PEERS: tuple[Setup, ...] = (
         "prefork; without a result backend where nobody waits",
         "prefetch 128, no gossip, mingle or heartbeat, rate limits off, transient messages, ignore_result; "
         "gevent where jobs wait",
-        tuned_worker=(*_CELERY_WORKER, *_CELERY_QUIET, "--concurrency", "{processes}"),
+        better={
+            "worker": (*_CELERY_WORKER, *_CELERY_QUIET, "--concurrency", "{processes}"),
+            "naps": ("--pool", "gevent", "--concurrency", "{concurrency}"), "concurrency_max": 1_000,
+        },
         queue="celery", pins=CELERY, module=_module("celery_tasks"),
         worker=(*_CELERY_WORKER, "--concurrency", "{processes}"),
         concurrency=1, concurrency_max=1, processes_max=100, kinds=("threads", "processes"),
@@ -84,7 +84,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "8 threads in a process",
         "one thread in a process, which reads 1,000 messages ahead (dramatiq_queue_prefetch)",
-        tuned_at=1,
+        better={"concurrency": 1, "variables": (("dramatiq_queue_prefetch", "1000"),)},
         queue="dramatiq", pins=DRAMATIQ, module=_module("dramatiq_tasks"),
         worker=("{bin}/dramatiq", _module("dramatiq_tasks"), "--processes", "{processes}", "--threads", "{concurrency}"),
         concurrency=8, kinds=("threads", "processes"),
@@ -100,7 +100,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "10 jobs at once",
         "100 jobs at once, poll_delay=0.01, uvloop, keep_result=0 where nobody waits",
-        tuned_at=100,
+        better={"concurrency": 100},
         queue="arq", pins=ARQ, module=_module("arq_tasks"), alone=True,
         worker=("{bin}/arq", "benchmarks.peers.arq_tasks.WorkerSettings"),
         concurrency=10, calls=("async",), kinds=("async",), holds=("arq:queue", "arq:in-progress:*"), rate=1_500,
@@ -108,7 +108,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "10 jobs at once",
         "100 jobs at once, max_concurrent_ops=100, uvloop, hiredis, ttl=-1 (no result) where nobody waits",
-        tuned_at=100,
+        better={"concurrency": 100},
         queue="saq", pins=SAQ, module=_module("saq_tasks"),
         worker=("{bin}/saq", "benchmarks.peers.saq_tasks.settings", "--workers", "{processes}", "--quiet"),
         concurrency=10, calls=("async",), kinds=("async",),
@@ -129,7 +129,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "16 jobs at once",
         "100 jobs at once, prefetch=1,000, uvloop, ttl=0 (no result) where nobody waits",
-        tuned_at=100,
+        better={"concurrency": 100},
         queue="streaq", pins=STREAQ, module=_module("streaq_tasks"),
         worker=("{bin}/streaq", "run", "benchmarks.peers.streaq_tasks:worker", "--workers", "{processes}"),
         concurrency=16, calls=("async",), bulk=True, kinds=("async", "threads", "processes"),
@@ -138,7 +138,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "10 jobs at once, a look at the queue each 250 ms",
         "50 jobs at once, minimum_check_interval=5 ms (Worker; the command takes whole seconds), uvloop, execution_ttl=0 where nobody waits",
-        tuned_worker=python(_module("docket_tasks"), "worker"), tuned_at=50,
+        better={"worker": python(_module("docket_tasks"), "worker"), "concurrency": 50},
         remark="With 100 no-op jobs at once in a process its client ran out of connections (MaxConnectionsError).",
         queue="pydocket", pins=DOCKET, module=_module("docket_tasks"), worker=_DOCKET_WORKER, alone=True,
         concurrency=10, concurrency_max=50, processes_max=20, calls=("async",), bulk=True, kinds=("async",), holds=("docket:stream", "docket:queue"), rate=1_500,
@@ -146,7 +146,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "one child with 100 slots",
         "one child with 1,000 slots",
-        tuned_at=1_000,
+        better={"concurrency": 1_000},
         queue="tarsk-redis", pins=TARSK, module=_module("tarsk_tasks"),
         worker=(
             "{bin}/tarsk", "worker", "--broker", "{url}", "--app", "benchmarks.peers.tarsk_tasks:app", "--children",
@@ -157,7 +157,7 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "defaults",
         "100 jobs at once, prefetch 1,000, uvloop, result_ttl_ms=0 where nobody waits",
-        tuned_at=100,
+        better={"concurrency": 100},
         queue="ardiq", pins=ARDIQ, python=(3, 12), module=_module("ardiq_tasks"),
         worker=("{bin}/ardiq", "run", "benchmarks.peers.ardiq_tasks:app", "--quiet", "--workers", "{processes}"),
         concurrency=10, calls=("async",), bulk=True, kinds=("async", "threads", "processes"),
@@ -166,21 +166,18 @@ PEERS: tuple[Setup, ...] = (
     *_pair(
         "one process, a thread for each core",
         "one process with 32 threads, prefetch-multiplier 64",
-        tuned_worker=(
-            "{bin}/mayu", "worker", "benchmarks.peers.mayu_tasks:app", "--mode", "thread", "--processes", "{processes}",
-            "--threads", "{concurrency}", "--prefetch-multiplier", "64", "--log-level", "WARNING",
-        ),
-        tuned_at=32,
+        better={
+            "worker": (*_MAYU_WORKER, "--mode", "thread", "--threads", "{concurrency}", "--prefetch-multiplier", "64"),
+            "concurrency": 32,
+        },
         queue="mayu", pins=MAYU, python=(3, 13), module=_module("mayu_tasks"),
-        worker=(
-            "{bin}/mayu", "worker", "benchmarks.peers.mayu_tasks:app", "--processes", "{processes}", "--log-level", "WARNING",
-        ),
+        worker=_MAYU_WORKER,
         concurrency=2, kinds=("async", "threads", "processes"), holds=("mayu:{work}*",), rate=6_000,
     ),
     *_pair(
         "one job at a time, finished jobs are kept",
         "100 jobs at once; removeOnComplete and removeOnFail where nobody waits",
-        tuned_at=100,
+        better={"concurrency": 100},
         queue="BullMQ", pins=BULLMQ, module="{root}/benchmarks/peers/bullmq_tasks.mjs", alone=True,
         worker=("{bin}/node", "{root}/benchmarks/peers/bullmq_tasks.mjs", "worker"),
         concurrency=1, calls=("async",), bulk=True, kinds=("async", "processes"),

@@ -142,13 +142,17 @@ class Run:
         variables: Mapping[str, str] | None = None,
     ) -> Iterator[Scene]:
         """`concurrency` is set only where the cell asks for one; else it is the row's own."""
-        told = {
-            "BENCH_SETUP": self.setup.name if not self.setup.loop else "default",
-            "BENCH_TASKS": f"{task},nothing" if task == "stamp" else task,
-            "BENCH_RESULTS": "1" if results else "",
-            "BENCH_CONCURRENCY": str(concurrency or ""),
-            "BENCH_PROCESSES": str(processes),
-        } | dict(variables or {})
+        told = (
+            {
+                "BENCH_SETUP": self.setup.name if not self.setup.loop else "default",
+                "BENCH_TASKS": f"{task},nothing" if task == "stamp" else task,
+                "BENCH_RESULTS": "1" if results else "",
+                "BENCH_CONCURRENCY": str(concurrency or ""),
+                "BENCH_PROCESSES": str(processes),
+            }
+            | dict(self.setup.variables)
+            | dict(variables or {})
+        )
         with Stage(self.programs, told, jobs) as stage:
             yield Scene(stage, self.setup, task, processes, concurrency or self.setup.concurrency)
 

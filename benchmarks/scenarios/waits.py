@@ -13,7 +13,7 @@ def naps(run: Run, concurrency: int) -> Figures:
     processes = math.ceil(concurrency / run.setup.concurrency_max)
     with run.scene("nap", jobs, processes=processes, concurrency=concurrency // processes) as scene:
         scene.produce("fill", count=jobs)
-        scene.work()
+        scene.work(*run.setup.naps)
         window = scene.watch(jobs, jobs / min(ideal, run.rate))
         scene.settle()
     return {
