@@ -145,7 +145,7 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             name="memory", title="Memory: a waiting job of 200 bytes, a finished one, the worker",
-            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less",
+            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less", runs=3,
             also=(("bytes_of_keys", "of its keys"), ("bytes_per_finished", "bytes, finished"), ("worker_rss", "worker's largest process")),
         ),
         Scenario(
