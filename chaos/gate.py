@@ -143,17 +143,18 @@ def _is_caught(one: Sabotage, seed: int, folder: Path) -> bool:
 def _played(name: str, engine: EngineName, seed: int, folder: Path, path: tuple[str, ...]) -> Result:
     place = folder / f"{name}-{engine}-{seed}-{'broken' if path else 'whole'}"
     shutil.rmtree(place, ignore_errors=True)
-    result = playing.play(_row(name), PLAYED[name], engine=engine, seed=seed, folder=place, path=path)
+    row = _row(name, hasty=bool(path))
+    result = playing.play(row, PLAYED[name], engine=engine, seed=seed, folder=place, path=path)
     if path or result.good:  # what failed as it is, is kept
         shutil.rmtree(place)
     return result
 
 
-def _row(name: str) -> Row:
+def _row(name: str, *, hasty: bool) -> Row:
+    """The build as it is gets all the time that a row has."""
     row = BY_NAME[name]
-    return replace(
-        row, site=replace(row.site, still_s=STILL_S, patience_s=PATIENCE_S, **FURNISHED.get(name, {}))
-    )
+    times = {"still_s": STILL_S, "patience_s": PATIENCE_S} if hasty else {}
+    return replace(row, site=replace(row.site, **times, **FURNISHED.get(name, {})))
 
 
 def _said(result: Result) -> str:
