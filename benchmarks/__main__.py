@@ -67,7 +67,7 @@ def _options() -> argparse.Namespace:
         "--only", help="these rows: queues, or whole names in quotes (`homing,loop,'saq tuned'`)"
     )
     parser.add_argument("--scenario", help="these scenarios, by their names or what they begin with")
-    parser.add_argument("--seconds", type=float, default=4.0, help="how long one run measures, about")
+    parser.add_argument("--seconds", type=float, default=3.0, help="how long one run measures, about")
     parser.add_argument("--runs", type=int, default=5, help="of homing and the loops")
     parser.add_argument("--peer-runs", type=int, default=3, help="of peers")
     parser.add_argument("--again", action="store_true", help="forget what these cells have")

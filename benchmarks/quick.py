@@ -68,10 +68,11 @@ def quick(words: str | None) -> int:
             # The next turn would end after the time is up.
             if turn >= LEAST_TURNS and time.monotonic() - began + (time.monotonic() - before) > TIME_S:
                 break
-    return _tell(store, turn, time.monotonic() - began)
+    return tell(store, turn, time.monotonic() - began)
 
 
-def _tell(store: Store, turns: int, seconds: float) -> int:
+def tell(store: Store, turns: int, seconds: float) -> int:
+    """Print the verdicts, and as the last line all as JSON. 1 when a ratio falls short, or a run failed."""
     found = [verdict for bound in BOUNDS if bound.quick and (verdict := bound.verdict(store))]
     failed = [
         f"{scenario}, {row}: {cell.failed}"

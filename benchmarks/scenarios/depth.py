@@ -57,8 +57,7 @@ class Deep:
 
 def depths(run: Run) -> Figures:
     engine = cast("EngineName", run.setup.name.split()[0])
-    # A try-out of a fraction of a second goes only as deep as its time allows.
-    reached = [depth for depth in DEPTHS if depth <= max(10_000, run.seconds * 400_000)]
+    reached = DEPTHS[:2] if run.trial else DEPTHS
     with run.scene("nothing", 1) as scene, Client(Target.parse(scene.stage.url)) as client:
         queues = [Deep(client, engine, depth) for depth in reached]
         costs, times = (

@@ -57,5 +57,4 @@ def threads(run: Run) -> Figures:
 
 
 def million(run: Run) -> Figures:
-    """As many as ten times the time of a run allows, at most a million."""
-    return drain(run, jobs=run.jobs(run.setup.rate * 10, most=MILLION))
+    return drain(run, jobs=run.jobs() if run.trial else MILLION)

@@ -5,40 +5,42 @@ from collections import Counter
 from benchmarks.readings import rss_bytes
 from benchmarks.scenarios.scene import Figures, Run, Scene
 
-#: Few enough for the slowest to enqueue, many enough that tables and nodes of the server are full.
-WAITING, WAITING_OF_SLOW = 100_000, 10_000
+#: Many enough that tables and nodes of the server are full, few enough for the slow to enqueue.
+WAITING, WAITING_OF_SLOW, WAITING_OF_TRIAL = 100_000, 20_000, 10_000
 SLOW = 10_000
+#: Who would take longer to run them is only asked what they cost while they wait.
+DRAIN_S = 30.0
 #: Keys in one flight.
 PAGE = 1_000
 #: A soak fills and drains so many at a time.
 CHUNK = 100_000
 SOAK = 2_000_000
-#: The server is compared with its start after so many.
-FINISHED = 1_000_000
 
 
 def waiting(run: Run) -> Figures:
     """Bytes for each waiting job of 200 bytes, and what is left of each when all have run."""
-    jobs = run.jobs(WAITING if run.setup.rate >= SLOW else WAITING_OF_SLOW, most=WAITING)
+    jobs = WAITING_OF_TRIAL if run.trial else WAITING if run.setup.rate >= SLOW else WAITING_OF_SLOW
     with run.scene("nothing", jobs) as scene:
         before = scene.reading()
         scene.produce("fill", count=jobs, padded=True)
-        scene.check_stored(jobs)
         full = scene.reading()
-        keys = _by_type(scene, jobs)
+        scene.check_stored(jobs)
+        figures = {"jobs": jobs, "bytes_per_waiting": (full.memory - before.memory) / jobs} | _by_type(
+            scene, jobs
+        )
+        if jobs / run.rate > DRAIN_S:
+            return figures
         scene.work()
         scene.watch(jobs, jobs / run.rate)
         scene.settle()
         rss = _worker(scene)
         scene.stage.stop(scene.workers[0])
         empty = scene.reading()
-    return {
-        "bytes_per_waiting": (full.memory - before.memory) / jobs,
+    return figures | {
         "bytes_per_finished": (empty.memory - before.memory) / jobs,
         "worker_rss": rss[0],
         "worker_rss_in_all": sum(rss),
-        "jobs": jobs,
-    } | keys
+    }
 
 
 def _by_type(scene: Scene, jobs: int) -> Figures:
@@ -63,10 +65,8 @@ def _worker(scene: Scene) -> list[int]:
 
 def soak(run: Run) -> Figures:
     """One worker over two million jobs: its largest process, and the server, at several points."""
-    rounds = max(2, min(SOAK // CHUNK, int(run.seconds * run.setup.rate / CHUNK)))
-    # A short try-out has a chunk of what its time allows.
-    chunk = min(CHUNK, run.jobs(run.setup.rate / 2))
-    marks, figures = {1: "early", (rounds + 1) // 2: "middle", rounds: "late"}, Figures()
+    rounds, chunk = (2, run.jobs(run.setup.rate / 2)) if run.trial else (SOAK // CHUNK, CHUNK)
+    marks, figures = {1: "early", rounds // 2: "middle", rounds: "late"}, Figures()
     with run.scene("nothing", rounds * chunk) as scene:
         before = scene.reading()
         scene.work()

@@ -125,6 +125,11 @@ class Run:
     seconds: float
     rate: float
 
+    @property
+    def trial(self) -> bool:
+        """A try-out of less than a second: what has a size of its own (a million jobs) takes less, too."""
+        return self.seconds < 1.0
+
     def jobs(self, rate: float | None = None, *, least: int = 200, most: int = 1_000_000) -> int:
         """As many as fill the time at this rate, in round numbers."""
         wanted = max(least, min(most, int(self.seconds * (rate or self.rate))))

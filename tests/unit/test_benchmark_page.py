@@ -1,5 +1,6 @@
 """docs/benchmarks.md and its pictures, drawn from a few figures."""
 
+import json
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 from benchmarks.bounds import verdicts
 from benchmarks.page import write
 from benchmarks.plots import THEMES
+from benchmarks.quick import tell
 from benchmarks.store import Cell, Row, Store
 
 
@@ -98,6 +100,31 @@ def test_every_picture_that_the_page_shows_is_drawn_for_both_grounds(store: Stor
     words = [text.text for text in ET.parse(drawn["images/benchmarks/drain-1-light.svg"]).iter() if text.text]
     assert "swift tuned" in words
     assert "60k" in words
+
+
+@pytest.mark.parametrize(("rate", "code"), [(54_000, 1), (56_000, 0)])
+def test_the_quick_benchmark_fails_by_a_ratio_and_says_so_in_its_last_line(
+    rate: float, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cells = {"homing streams": figures(rate), "loop streams-async": figures(100_000)}
+    assert tell(Store(sessions=[{"load": 0.5}], cells={"drain-1": cells}), turns=1, seconds=2.0) == code
+    told = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert told["kept"] == (code == 0)
+    assert told["rates"] == {"drain-1": {"homing streams": rate, "loop streams-async": 100_000}}
+    assert told["ratios"]["drain_streams"] == {
+        "median": rate / 100_000, "least": rate / 100_000, "most": rate / 100_000, "at_least": 0.55, "kept": code == 0,
+    }  # fmt: skip
+
+
+def test_a_run_that_failed_fails_the_quick_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(sessions=[{"load": 0.5}], cells={"drain-1": {"homing streams": Cell(failed="it broke")}})
+    assert tell(store, turns=1, seconds=2.0) == 1
+    assert json.loads(capsys.readouterr().out)["failed"] == ["drain-1, homing streams: it broke"]
+
+
+def test_a_try_out_is_not_held_against_a_bound_that_speaks_of_more(store: Store) -> None:
+    store.cells["depth"]["homing streams"].runs[0]["depth"] = 10_000
+    assert "depth_streams" not in {verdict.name for verdict in verdicts(store)}
 
 
 def test_figures_survive_the_disk(store: Store, tmp_path: Path) -> None:
