@@ -55,11 +55,11 @@ def dots(title: str, unit: str, points: Sequence[Point], theme: Theme) -> str:
         return LABELS + (WIDTH - LABELS - VALUES) * (math.log10(value) - low) / (high - low)
 
     body = [_text(16, 24, title, theme.ink, size=15, weight=600)]
-    for power in range(low, high + 1):
+    for power in range(low, math.floor(high) + 1):
         at = x(10.0**power)
         body.append(_stroke(at, TOP - 6, at, height - FOOT, theme.grid))
         body.append(_text(at, height - FOOT + 18, _short(10.0**power), theme.faint, anchor="middle"))
-    body.append(_text(WIDTH - 16, height - FOOT + 18, unit, theme.faint, anchor="end"))
+    body.append(_text(WIDTH - 16, 24, unit, theme.faint, anchor="end"))
     for number, point in enumerate(points):
         y, color = TOP + ROW * number + ROW / 2, getattr(theme, point.kind)
         weight = 600 if point.kind == "ours" else 400
@@ -85,7 +85,7 @@ def lines(title: str, across: str, up: str, every: Sequence[Line], theme: Theme)
     body = [_text(16, 24, title, theme.ink, size=15, weight=600)]
     body += [
         _text(x(10.0**power), bottom + 18, _short(10.0**power), theme.faint, anchor="middle")
-        for power in range(low, high + 1)
+        for power in range(low, math.floor(high) + 1)
     ]
     step = _step(most)
     for number in range(int(most / step) + 1):
@@ -131,10 +131,10 @@ def _stroke(x: float, y: float, to_x: float, to_y: float, color: str, *, width: 
     )
 
 
-def _decades(values: Sequence[float]) -> tuple[int, int]:
-    """The whole powers of ten around these; values must be above 0."""
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return low, max(high, low + 1)
+def _decades(values: Sequence[float]) -> tuple[int, float]:
+    """From the power of ten below these to a little above the greatest, one decade at least; all must be above 0."""
+    low = math.floor(math.log10(min(values)))
+    return low, max(math.log10(max(values)) + 0.03, low + 1.0)
 
 
 def _step(most: float) -> float:
