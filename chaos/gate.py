@@ -153,7 +153,7 @@ def _played(name: str, engine: EngineName, seed: int, folder: Path, path: tuple[
 def _row(name: str, *, hasty: bool) -> Row:
     """The build as it is gets all the time that a row has."""
     row = BY_NAME[name]
-    times = {"still_s": STILL_S, "patience_s": PATIENCE_S} if hasty else {}
+    times: dict[str, Any] = {"still_s": STILL_S, "patience_s": PATIENCE_S} if hasty else {}
     return replace(row, site=replace(row.site, **times, **FURNISHED.get(name, {})))
 
 
