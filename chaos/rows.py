@@ -35,7 +35,7 @@ ROWS: tuple[Row, ...] = (
     ),
     Row(
         name="N2",
-        title="SIGSTOP of trees beyond their lease",
+        title="SIGSTOP of trees beyond their lease, three of four at a time",
         strikes=(nemeses.stop_beyond_lease,),
         full=Size(strikes=68, jobs=100_000, parts=4),
         reduced=Size(strikes=4, jobs=10_000),
