@@ -11,6 +11,7 @@ raw figures in docs/data/benchmarks.json after each run: a run that was broken o
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -29,6 +30,8 @@ ROWS = (*HOMING, *LOOPS, *PEERS)
 
 def main() -> int:
     options = _options()
+    # Told to end, as by an interrupt, it ends its workers and servers first.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     match options.what:
         case "quick":
             return quick(options.scenario)
