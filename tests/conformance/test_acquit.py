@@ -111,3 +111,16 @@ def test_a_crash_keeps_what_was_taken_back(queue: Queue) -> None:
 def test_at_most_a_thousand_a_call(queue: Queue, count: int) -> None:
     with pytest.raises(ValueError, match="1001 jobs in one call, at most 1000"):
         queue.engine.acquit(["a"] * count)
+
+
+@pytest.mark.parametrize("written", ["2 0", "nonsense", ""])
+def test_marks_that_somebody_else_wrote(queue: Queue, written: str) -> None:
+    queue.enqueue(A)
+    queue.raw.hset(f"{queue.keys.base}:suspects", "a", written)
+    crashes = 2 if written == "2 0" else 0
+    assert marks(queue, "a") == (crashes, 0)
+    worker = queue.register()
+    queue.claim(worker)
+    queue.reclaim(worker, "died", "a")
+    assert queue.record("a").crashes == crashes + 1
+    assert queue.acquit("a") == 0

@@ -8,7 +8,7 @@ import pytest
 from homing import App, events
 from homing.errors import ServerUnfit
 from tests.integration.cli_session import Shell
-from tests.servers import Server, running
+from tests.servers import Server, as_anybody, running
 
 WEAK = {
     "maxmemory-policy": "allkeys-lru",
@@ -76,10 +76,10 @@ def test_a_worker_does_not_start_where_a_full_server_deletes_jobs(weak: Server, 
 async def test_nor_does_a_worker_inside_a_program(
     weak: Server, told: list[tuple[str, Mapping[str, object]]]
 ) -> None:
-    async with App(weak.url, prefix="unfit") as app:
+    async with App(weak.url) as app:
         with pytest.raises(ServerUnfit, match="or set allow_eviction"):
             await app.worker(queues="q", burst=True).run()
-    async with App(weak.url, prefix="unfit", allow_eviction=True) as app:
+    async with App(weak.url, allow_eviction=True) as app:
         await app.worker(queues="q", burst=True).run()
     assert [name for name, _ in told].count("server_keeps") == 1
 
@@ -89,7 +89,8 @@ async def test_where_nothing_may_be_asked_a_worker_warns_and_works(
 ) -> None:
     with server.redis() as client:
         client.execute_command("ACL", "SETUSER", "shy", "on", ">pw", "~*", "&*", "+@all", "-config", "-info")
-    async with App(f"unix://shy:pw@{server.url.removeprefix('unix://')}", prefix="shy") as app:
+    path = as_anybody(server.url).removeprefix("unix://")
+    async with App(f"unix://shy:pw@{path}", prefix="shy") as app:
         await app.worker(queues="q", burst=True).run()
     weak = [fields["about"] for name, fields in told if name == "server_weak"]
     assert weak == ["eviction", "persistence", "settings"]

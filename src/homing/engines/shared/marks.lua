@@ -3,12 +3,13 @@
 local function marks_of(suspects, id)
   local kept = redis.call('HGET', suspects, id)
   if not kept then return 0, 0, 0 end
-  local crashes, suspicions, acquittals = string.match(kept, '^(%d+) (%d+) (%d+)$')
-  return tonumber(crashes), tonumber(suspicions), tonumber(acquittals)
+  local crashes, suspicions, acquittals = string.match(kept, '^(%d+) (%d+) ?(%d*)$')
+  return tonumber(crashes or 0), tonumber(suspicions or 0), tonumber(acquittals) or 0
 end
 
 local function set_marks(suspects, id, crashes, suspicions, acquittals)
-  redis.call('HSET', suspects, id, crashes .. ' ' .. suspicions .. ' ' .. acquittals)
+  local taken_back = acquittals > 0 and ' ' .. acquittals or ''
+  redis.call('HSET', suspects, id, crashes .. ' ' .. suspicions .. taken_back)
 end
 
 -- With two marks a job is delivered alone, to a worker with nothing else.
