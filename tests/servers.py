@@ -267,7 +267,7 @@ class Servers:
         for server in self._running.values():
             server.stop()
         self._running.clear()
-        assert refused == []
+        assert not refused, f"refused to the user of `homing acl`: {refused}"
 
 
 @contextmanager
@@ -278,7 +278,8 @@ def running(name: str, **options: str) -> Iterator[Server]:
         start(name, Path(folder), **options) as server,
     ):
         yield server
-        assert not BY_ACL or denied(server) == []
+        refused = denied(server) if BY_ACL else []
+        assert not refused, f"refused to the user of `homing acl`: {refused}"
 
 
 @contextmanager

@@ -32,13 +32,13 @@ def test_a_killed_server_is_started_again_by_the_next_call(tmp_path: Path) -> No
     with App(folder=tmp_path) as app:
         queue = app.queue("q")
         queue.put("x")
-        _kill(int(app.client.info()["process_id"]))
+        _kill(app)
         queue.put("y")
         assert queue.counts() == Counts(waiting=2)
 
         async def later() -> None:
             await queue.aput("z")
-            _kill(int((await app.aclient.info())["process_id"]))
+            _kill(app)
             await queue.aput("w")
             await app.aclose()
 
@@ -46,7 +46,10 @@ def test_a_killed_server_is_started_again_by_the_next_call(tmp_path: Path) -> No
         assert queue.counts() == Counts(waiting=4)
 
 
-def _kill(pid: int) -> None:
+def _kill(app: App) -> None:
+    """Kill its server, once it has written what it answered: while its disk syncs, that comes later."""
+    eventually(lambda: app.client.info()["aof_buffer_length"] == "0")
+    pid = int(app.client.info()["process_id"])
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: _is_gone(pid))
 
