@@ -13,7 +13,7 @@ from homing import App
 from homing.ids import new_id
 from homing.queue import Queue
 from tests.integration.cli_session import Shell, bury, filled
-from tests.servers import Server
+from tests.servers import Server, as_anybody
 
 
 @pytest.fixture
@@ -287,7 +287,7 @@ def test_a_queue_with_a_key_of_a_wrong_type_does_not_hide_the_others(
     shell: Shell, app: App, queue: Queue
 ) -> None:
     broken = filled(app, f"cli-{new_id()}", "lists", waiting=1)
-    client = redis.from_url(shell.url or "")
+    client = redis.from_url(as_anybody(shell.url or ""))
     client.delete(broken.keys("scheduled"))
     client.set(broken.keys("scheduled"), "not a sorted set")
     said = shell.homing("queues")

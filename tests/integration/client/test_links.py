@@ -80,7 +80,7 @@ def test_a_connection_found_dead_is_not_used_even_for_what_goes_once(
 
 
 def test_a_server_that_restarts_is_used_again(connect: Connect, tmp_path: Any) -> None:
-    first = start("valkey-9.1", tmp_path, appendonly="yes")
+    first = start("valkey-9.1", tmp_path, appendonly="yes", appendfsync="always")
     client = connect(first.url)
     client.run(count("homing:{t}:restarts"))
     first.stop()
@@ -89,7 +89,7 @@ def test_a_server_that_restarts_is_used_again(connect: Connect, tmp_path: Any) -
 
     def restart() -> None:
         began.wait()
-        second.append(start("valkey-9.1", tmp_path, appendonly="yes"))
+        second.append(start("valkey-9.1", tmp_path, appendonly="yes", appendfsync="always"))
 
     starter = threading.Thread(target=restart)
     starter.start()

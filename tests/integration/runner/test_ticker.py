@@ -117,7 +117,7 @@ async def test_a_round_answers_with_the_error_of_each_queue_that_failed(
 
 
 async def test_it_outlasts_an_outage(tmp_path: Path, events: list[str]) -> None:
-    server = start("valkey-9.1", tmp_path / "server", appendonly="yes")
+    server = start("valkey-9.1", tmp_path / "server", appendonly="yes", appendfsync="always")
     app = App(server.url, deadline=0.5)
     ticker = Ticker(Client(app.target(), deadline=0.5))
     verbs = app.queue("q", engine="streams").engine(app.client)
@@ -130,7 +130,7 @@ async def test_it_outlasts_an_outage(tmp_path: Path, events: list[str]) -> None:
     with pytest.raises(ServerUnreachable):
         app.client.run(verbs.counts())
     end_s = ticker.lease_end_s("q", "w")
-    server = start("valkey-9.1", tmp_path / "server", appendonly="yes")
+    server = start("valkey-9.1", tmp_path / "server", appendonly="yes", appendfsync="always")
     await until(lambda: ticker.lease_end_s("q", "w") > end_s)
     ticker.close()
     app.close()
