@@ -67,6 +67,16 @@ def _give(slot: int, source: Server, sink: Server) -> None:
     _open(slot, source, sink)
     for server in (sink, source):
         tell(server, "CLUSTER", "SETSLOT", str(slot), "NODE", _id(sink))
+    # What the sink said of itself a moment before may still be on its way, and unsettle the source.
+    wait_for(lambda: all(_owner(server, slot) == _id(sink) for server in (sink, source)), 20)
+
+
+def _owner(server: Server, slot: int) -> str | None:
+    """The id of the node that has a slot, as this one sees it."""
+    for first, last, primary, *_ in tell(server, "CLUSTER", "SLOTS"):
+        if first <= slot <= last:
+            return str(primary[2].decode())
+    return None
 
 
 def test_queues_of_different_slots_run_together(connect: Connect, two: tuple[Server, Server]) -> None:
@@ -116,7 +126,8 @@ def test_all_primaries_are_scanned(connect: Connect, two: tuple[Server, Server])
     _give(slot_of(key), first, second)
     tell(second, "SET", key, "1")
     tell(first, "SET", other, "1")
-    assert set(connect(first.url).scan("homing:*scanned*")) == {key.encode(), other.encode()}
+    client, both = connect(first.url), {key.encode(), other.encode()}
+    wait_for(lambda: set(client.scan("homing:*scanned*")) == both, 20)
     tell(second, "DEL", key)
     _give(slot_of(key), second, first)
 
