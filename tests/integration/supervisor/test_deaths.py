@@ -125,14 +125,17 @@ def test_a_job_that_takes_its_process_down_is_tried_alone_and_then_buried(site: 
     assert len(site.seen("start")) == 3
 
 
-def test_a_neighbour_of_a_job_that_kills_processes_is_not_buried_with_it(site: Site) -> None:
-    site.worker()
-    neighbours = [site.put("sleep", n, 0.5) for n in range(5)]
-    site.wait_for(lambda: len(site.seen("start")) == 5)
-    killer = site.put("die", 99)
+def test_the_neighbours_of_a_job_that_kills_processes_all_end_and_none_is_buried_with_it(site: Site) -> None:
+    site.worker(concurrency=101)
+    neighbours = [site.put("until", n, "go") for n in range(100)]
+    site.wait_for(lambda: len(site.seen("start")) == 100)
+    killer = site.put("die", 999)
+    site.wait_for(lambda: [n for n, _, _ in site.seen("start")].count(999) == 2, 30.0)
+    site.touch("go")
     site.wait_for(lambda: site.state(killer) == "dead", 30.0)
     site.wait_for(site.empty, 30.0)
     assert {site.state(job) for job in neighbours} == {"completed"}
+    assert sorted(n for n, _, _ in site.seen("end")) == list(range(100))
 
 
 def test_a_loop_that_stands_still_is_killed_and_its_stacks_are_kept(site: Site) -> None:
