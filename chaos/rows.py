@@ -203,7 +203,8 @@ ROWS: tuple[Row, ...] = (
         name="N21",
         title="handlers that hold the GIL, or block the loop, for longer than a lease",
         strikes=(nemeses.quiet,),
-        full=Size(strikes=1, jobs=100),
+        # Half of them hold the GIL: a hundred and more.
+        full=Size(strikes=3, jobs=300, parts=3),
         reduced=Size(strikes=1, jobs=10),
         site=Site(producers=("single",), trees=1, processes=1, pace=1),
         mix={"hog": 50, "blocks": 50},

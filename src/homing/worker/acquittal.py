@@ -7,7 +7,7 @@ comes to its end here, did nothing to it.
 
 import asyncio
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from homing import events
 from homing.delivery.lease import Lease
@@ -17,18 +17,19 @@ from homing.errors import HomingError
 
 
 class Acquittal:
-    """Tells the server, once for each job. What cannot be told stays a suspicion, which harms no job."""
+    """Tells the server, once for each job. What cannot be told stays a suspicion."""
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._waiting: dict[Lease, list[str]] = {}
         self._telling: asyncio.Task[None] | None = None
 
-    def add(self, lease: Lease, ids: Iterable[str]) -> None:
+    def add(self, lease: Lease, ids: Sequence[str]) -> None:
         """These, held under a lost lease, came to no harm."""
-        waiting = self._waiting.setdefault(lease, [])
-        waiting += ids
-        if waiting and self._telling is None:
+        if not ids:
+            return
+        self._waiting.setdefault(lease, []).extend(ids)
+        if self._telling is None:
             self._telling = asyncio.get_running_loop().create_task(self._tell())
 
     async def drained(self) -> None:
