@@ -10,10 +10,12 @@ import pytest
 
 from homing import App, State, current_job
 from homing.client import Client
+from homing.command import Command
 from homing.delivery.ticker import Ticker
 from homing.engines.engine import EngineName
 from homing.errors import WrongEngine
-from homing.job import Counts
+from homing.job import Counts, Reclaimed
+from homing.keys import Keys
 from homing.worker.inside import InsideWorker
 from homing.worker.runner import Ending, Runner
 from tests.integration.runner.until import until
@@ -218,6 +220,42 @@ async def test_a_worker_whose_lease_was_reclaimed_drops_its_jobs_and_registers_a
     assert tokens[1] > tokens[0]
     assert {"lease_lost", "registered_again"} <= set(events)
     assert app.queue("q").verify() == []
+
+
+async def test_a_worker_that_was_taken_for_dead_clears_what_it_had_not_started_and_then_what_ends(
+    app: App, engine: EngineName
+) -> None:
+    hold = asyncio.Event()
+    ran: list[int] = []
+
+    @app.task(queue="q", engine=engine)
+    async def step(n: int) -> None:
+        ran.append(n)
+        if n == 100:
+            await hold.wait()
+
+    queue = app.queue("q")
+    async with app.worker(concurrency=1):
+        step.enqueue_many([step.call(n) for n in range(100)])  # they teach it to take more than it runs
+        await until(lambda: len(ran) == 100)
+        jobs = step.enqueue_many([step.call(n) for n in range(100, 130)])
+        await until(lambda: ran[-1] == 100)
+        queue.pause()
+        [worker] = queue.workers()
+        verbs, keys = queue.engine(app.client), Keys("q", app.settings.prefix)
+        lapse = Command(("ZADD",), (keys("workers"),), ("XX", 0, worker.id), int)
+        _, reclaimed = app.client.run_many([lapse, verbs.reclaim(worker.id, reason="lapsed")])
+        assert isinstance(reclaimed, Reclaimed)
+        assert reclaimed.moved > 1
+
+        def suspicions() -> list[int]:
+            return [record.suspicions if (record := job.record()) else 0 for job in jobs]
+
+        await until(lambda: suspicions() == [1] + [0] * 29)
+        hold.set()
+        await until(lambda: suspicions() == [0] * 30)
+        queue.resume()
+        await until(lambda: len(ran) == 131)
 
 
 async def test_a_burst_waits_for_what_is_scheduled_and_for_what_others_run(app: App) -> None:
