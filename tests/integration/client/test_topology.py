@@ -63,12 +63,20 @@ def _open(slot: int, source: Server, sink: Server) -> None:
 
 
 def _give(slot: int, source: Server, sink: Server) -> None:
-    # Taking a slot that it imports lets a node's word outweigh the other's.
+    # Taking a slot that it imports lets a node's word outweigh all it knows of: so it must have heard the
+    # source's last word, or what the source said a moment before takes the slot back, and then nobody has it.
+    wait_for(lambda: _epochs(source, sink) == _epochs(sink, source), 20)
     _open(slot, source, sink)
     for server in (sink, source):
         tell(server, "CLUSTER", "SETSLOT", str(slot), "NODE", _id(sink))
     # What the sink said of itself a moment before may still be on its way, and unsettle the source.
     wait_for(lambda: all(_owner(server, slot) == _id(sink) for server in (sink, source)), 20)
+
+
+def _epochs(server: Server, other: Server) -> dict[str, str]:
+    """The configuration epoch of both nodes, by their ids, as `server` knows them."""
+    lines = [line.split() for line in tell(server, "CLUSTER", "NODES").decode().splitlines()]
+    return {line[0]: line[6] for line in lines if line[0] in {_id(server), _id(other)}}
 
 
 def _owner(server: Server, slot: int) -> str | None:
