@@ -12,6 +12,9 @@ import msgspec
 from homing import codec
 from homing.errors import DecodeError
 
+#: A float may be no number, and what holds others is as they are.
+_EXACT = (str, int, bool, type(None))
+
 
 class Misfit(DecodeError):
     """JSON that is not of the annotated type; the message ends a sentence about the parameter."""
@@ -23,6 +26,10 @@ class Annotation:
     def __init__(self, kind: Any = Any) -> None:
         self._kind = kind if _checkable(kind) else Any
         self._decoder = codec.decoder_of(self._kind)
+
+    def carries(self, kind: type) -> bool:
+        """Whether each value of exactly this type arrives equal: what has a form in JSON has one that is it."""
+        return kind in _EXACT and self._kind in (kind, kind | None, Any)
 
     def decode(self, data: bytes | msgspec.Raw) -> Any:
         """The value of this JSON, strictly of the type; Misfit otherwise."""

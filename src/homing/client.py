@@ -4,7 +4,6 @@ import os
 import select
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -38,37 +37,66 @@ class Wire:
         self._address = address
         self._connection = connection
         self._socket = connection._sock
-        self._reader = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
+        self._reader: Any = hiredis.Reader(
+            replyError=Refusal, notEnoughData=_MORE
+        )  # its stub knows no bytearray
         self._buffer = bytearray(READ_BYTES)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)
         #: The idle connections it goes back to.
         self.home = home
+        self._open()
+
+    def _open(self) -> None:
+        self._socket.setblocking(False)
 
     def exchange(self, packed: bytes, count: int, by: float) -> list[Any]:
         """Send and read. Raises Broken with the replies that came; then the wire is only to be closed."""
         replies: list[Any] = []
-        receive, more, buffer = self._socket.recv_into, self._reader.gets, self._buffer
-        feed: Any = self._reader.feed  # its stub knows no bytearray
+        reader, buffer = self._reader, self._buffer
         try:
-            self._socket.settimeout(_left(by))
-            # A server that hangs up at once (maxclients) has said why: that is still to be read.
-            with suppress(BrokenPipeError, ConnectionResetError):
-                self._socket.sendall(packed)
+            try:
+                self._send(packed, by)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # a server that hangs up at once (maxclients) has said why: that is still to be read
             while True:
-                read = receive(buffer)
+                read = self._receive(by)
                 if not read:
                     raise Broken("the connection was closed", replies=replies)
-                feed(buffer, 0, read)
-                while (reply := more()) is not _MORE:
+                reader.feed(buffer, 0, read)
+                while (reply := reader.gets()) is not _MORE:
                     replies.append(reply)
                 if len(replies) >= count:
                     return replies
-                self._socket.settimeout(_left(by))
         except OSError as error:
             raise Broken(reason_of(error), replies=replies) from error
         except hiredis.ProtocolError as error:
             raise not_redis(self._address, error) from error
+
+    def _send(self, packed: bytes, by: float) -> None:
+        """Without a look whether there is room: what was just read empty takes a command at once."""
+        sent = self._try_send(packed)
+        if sent < len(packed):
+            room = select.poll()
+            room.register(self._socket, select.POLLOUT)
+            while sent < len(packed):
+                if room.poll(_left(by) * 1_000):
+                    sent += self._try_send(memoryview(packed)[sent:])
+
+    def _try_send(self, some: bytes | memoryview) -> int:
+        try:
+            return int(self._socket.send(some))
+        except BlockingIOError:
+            return 0
+
+    def _receive(self, by: float) -> int:
+        """How many bytes came into the buffer, 0 at the end of the connection."""
+        while True:
+            if self._poll.poll(_left(by) * 1_000):
+                try:
+                    return int(self._socket.recv_into(self._buffer))
+                except BlockingIOError:
+                    continue  # there was nothing after all
 
     def quiet(self) -> bool:
         """Still open, as far as can be seen, with nothing to read."""
@@ -76,6 +104,21 @@ class Wire:
 
     def close(self) -> None:
         self._connection.disconnect()
+
+
+class TlsWire(Wire):
+    """A record of TLS may need a read to be written, and be read before the socket shows it: that waits by itself."""
+
+    def _open(self) -> None:
+        """As redis-py left it."""
+
+    def _send(self, packed: bytes, by: float) -> None:
+        self._socket.settimeout(_left(by))
+        self._socket.sendall(packed)
+
+    def _receive(self, by: float) -> int:
+        self._socket.settimeout(_left(by))
+        return int(self._socket.recv_into(self._buffer))
 
 
 class Client:
@@ -220,7 +263,8 @@ class Client:
             if (revive := self._flight.target.revive) is not None:
                 revive()
             raise undialled(error, address, tls=access.tls is not None) from error
-        wire = Wire(address, connected, self._idle.setdefault(address, []))
+        kind = Wire if access.tls is None or address.path else TlsWire
+        wire = kind(address, connected, self._idle.setdefault(address, []))
         try:
             self._greet(wire, address, access, by)
         except BaseException:

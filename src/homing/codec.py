@@ -7,7 +7,7 @@ as a list, and a str or int of an enum as the plain one: those three are taken a
 
 import sys
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any, TypeVar, cast, overload
 
@@ -351,6 +351,8 @@ def _first_problem(error: Any) -> str:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_encode_other)
 _PLAIN: msgspec.json.Decoder[Any] = msgspec.json.Decoder()
+#: JSON bytes of what is known to hold no values inside others; raises what the encoder does.
+flat_json: Callable[[object], bytes] = _ENCODER.encode
 
 
 def _from_json(payload: bytes) -> Any:

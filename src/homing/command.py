@@ -17,16 +17,20 @@ A script's header is its contract:
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any, Generic, TypeVar
 
-from homing.keys import Keys
+from msgspec import Struct
+
+from homing.keys import Keys, named
 
 T = TypeVar("T")
 Argument = str | bytes | int
 
 _DECLARED = re.compile(r"-- (KEYS|ARGV)\[(\d+)(\.\.\.)?\] (\S+)")
 _WORDS = re.compile(r"-- (USES|FLAGS) (.+)")
+#: How many calls have the names of their keys kept: one for each script and queue, or registration, in use.
+_NAMES_KEPT = 1_024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -41,10 +45,11 @@ class Script:
     variadic: bool
     sha: str
     plain_sha: str
+    #: The arguments that names of its keys end in.
+    ends: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Command(Generic[T]):
+class Command(Struct, Generic[T], frozen=True, eq=False):
     """One call: run by a client, never by itself.
 
     `call` is a Script, or the words of a plain command. `resend` says whether a
@@ -118,6 +123,7 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
         variadic=variadic,
         sha=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest(),
         plain_sha=hashlib.sha1(plain.encode(), usedforsecurity=False).hexdigest(),
+        ends=tuple(dict.fromkeys(key.partition(":")[2] for key in names["KEYS"] if ":" in key)),
     )
 
 
@@ -139,5 +145,12 @@ def call(
         raise TypeError(f"{script.name} takes {wanted} in this order, not {tuple(args)}")
     if rest and not script.variadic:
         raise TypeError(f"{script.name} takes no further arguments")
-    names = tuple([keys(key, args) for key in script.keys])
+    names = _names(script, keys.base, tuple([args[end] for end in script.ends]) if script.ends else ())
     return Command(script, names, [*args.values(), *rest], decode, keys.queue, resend)
+
+
+@lru_cache(maxsize=_NAMES_KEPT)
+def _names(script: Script, base: str, ends: tuple[Argument, ...]) -> tuple[str, ...]:
+    """The keys of a script in one queue: made anew for each call they would cost more than sending it."""
+    args = dict(zip(script.ends, ends, strict=True))
+    return tuple([named(base, key, args) for key in script.keys])

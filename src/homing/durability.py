@@ -7,8 +7,10 @@ therefore writes something, too.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Generic, TypeAlias, TypeVar
+
+from msgspec.structs import replace
 
 from homing.command import Argument, Command
 from homing.limits import Durability

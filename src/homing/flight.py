@@ -7,14 +7,16 @@ refused may go again; after a broken connection only a command with `resend` may
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
+
+from msgspec import Struct
 
 from homing import events
 from homing.command import Argument, Command
 from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, ServerUnreachable
 from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, is_full, judge, pause_s
-from homing.routes import Drop, Exchange, Flow, Pause, ask, pack, routes_of
+from homing.packing import pack, packed_command
+from homing.routes import Drop, Exchange, Flow, Pause, ask, routes_of
 from homing.target import Address, Target
 from homing.told import read_info
 
@@ -32,8 +34,7 @@ TURNS = 3
 SCAN_COUNT = 1_000
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(Struct, eq=False):
     """One command until it is answered."""
 
     command: Command[Any]
@@ -97,8 +98,23 @@ class Flight:
 
     def run(self, command: Command[T], deadline_s: float | None = None) -> Flow[T]:
         """One command to its answer, or its error."""
-        call = Call(command)
-        yield from self._fly([call], time.monotonic() + (deadline_s or self.deadline_s))
+        now = time.monotonic()
+        by = now + (deadline_s or self.deadline_s)
+        calls = [call := Call(command)]
+        address = self._routes.known(_key(command)) if self._proven else None
+        if address is not None:
+            # Nearly always this is all: one question, one answer.
+            packed, _, wanted = self._packed(calls)
+            try:
+                replies = yield Exchange(address, packed, wanted, _try_by(calls, now, by))
+            except (Broken, HomingError) as error:
+                yield from self._landed(address, calls, 0, error)
+            else:
+                if wanted == 1 and type(replies[0]) is not Refusal:
+                    return command.decode(replies[0])
+                yield from self._landed(address, calls, 0, replies)
+        if not call.done:
+            yield from self._fly(calls, by)
         result: T = call.result()
         return result
 
@@ -146,12 +162,7 @@ class Flight:
 
     def _fly(self, calls: list[Call], by: float) -> Flow[None]:
         tries = 0
-        while True:
-            for address, group in (yield from self._grouped(calls, by)):
-                yield from self._send(address, group, by)
-            calls = [call for call in calls if not call.done]
-            if not calls:
-                return
+        while calls:
             if any(call.pause for call in calls):
                 pause = pause_s(tries)
                 tries += 1
@@ -159,6 +170,9 @@ class Flight:
                     self._give_up(calls)
                     return
                 yield Pause(pause)
+            for address, group in (yield from self._grouped(calls, by)):
+                yield from self._send(address, group, by)
+            calls = [call for call in calls if not call.done]
 
     def _grouped(self, calls: list[Call], by: float) -> Flow[list[tuple[Address, list[Call]]]]:
         """Which calls go where, each group in one flight."""
@@ -203,20 +217,23 @@ class Flight:
         self._proven = True
 
     def _send(self, address: Address, group: list[Call], by: float) -> Flow[None]:
-        now = time.monotonic()
-        resend = all(call.command.resend for call in group)
-        try_by = min(by, now + max(TRY_S, (by - now) / 2)) if resend else by
-        packed, extra = self._packed(group)
-        wanted = extra + sum(1 + len(call.command.behind) for call in group)
-        broken = None
+        packed, extra, wanted = self._packed(group)
+        landed: list[Any] | Broken | HomingError
         try:
-            replies = yield Exchange(address, packed, wanted, try_by)
-        except Broken as error:
-            broken, replies = error, error.replies
-        except HomingError as error:
+            landed = yield Exchange(address, packed, wanted, _try_by(group, time.monotonic(), by))
+        except (Broken, HomingError) as error:
+            landed = error
+        yield from self._landed(address, group, extra, landed)
+
+    def _landed(
+        self, address: Address, group: list[Call], extra: int, landed: list[Any] | Broken | HomingError
+    ) -> Flow[None]:
+        """What came of a flight: its replies, behind `extra` others, or what broke it."""
+        if isinstance(landed, HomingError):
             for call in group:
-                call.fail(error)
+                call.fail(landed)
             return
+        broken, replies = (landed, landed.replies) if isinstance(landed, Broken) else (None, landed)
         unanswered, at = [], extra
         for call in group:
             behind = len(call.command.behind)
@@ -233,15 +250,16 @@ class Flight:
             self._routes.lost(address)
             self._broken(unanswered, broken, address)
 
-    def _packed(self, group: list[Call]) -> tuple[bytes, int]:
-        """The bytes of a flight, and how many replies come before those of its calls."""
+    def _packed(self, group: list[Call]) -> tuple[bytes, int, int]:
+        """The bytes of a flight, how many replies come before those of its calls, and how many in all."""
         if len(group) == 1:
             [call] = group
-            packed = pack(_words(call.command, text=call.text, plain=self._plain)) + _behind(call.command)
+            packed = packed_command(call.command, text=call.text, plain=self._plain)
+            wanted = 1 + len(call.command.behind)
             if call.asking is None:
-                return packed, 0
+                return packed, 0, wanted
             call.asking = None
-            return pack(("ASKING",)) + packed, 1
+            return pack(("ASKING",)) + packed, 1, 1 + wanted
         parts: list[bytes] = []
         told = set()
         for call in group:
@@ -249,8 +267,8 @@ class Flight:
             text = call.text and call.command.call not in told
             if text:
                 told.add(call.command.call)
-            parts += (pack(_words(call.command, text=text, plain=self._plain)), _behind(call.command))
-        return b"".join(parts), 0
+            parts.append(packed_command(call.command, text=text, plain=self._plain))
+        return b"".join(parts), 0, sum(1 + len(call.command.behind) for call in group)
 
     def _refused(self, call: Call, refusal: Refusal, address: Address) -> Flow[None]:
         verdict = judge(refusal, call.command, address)
@@ -342,21 +360,14 @@ class Flight:
             raise call.error
 
 
+def _try_by(group: list[Call], now: float, by: float) -> float:
+    """Until when one try may take: what may be sent again leaves time for another."""
+    resend = group[0].command.resend if len(group) == 1 else all(call.command.resend for call in group)
+    return min(by, now + max(TRY_S, (by - now) / 2)) if resend else by
+
+
 def _key(command: Command[Any]) -> str | None:
     return command.keys[0] if command.keys else None
-
-
-def _behind(command: Command[Any]) -> bytes:
-    return b"".join(map(pack, command.behind))
-
-
-def _words(command: Command[Any], *, text: bool, plain: bool) -> tuple[Argument, ...]:
-    script, keys = command.call, command.keys
-    if isinstance(script, tuple):
-        return (*script, *keys, *command.args)
-    if text:
-        return ("EVAL", script.plain if plain else script.text, len(keys), *keys, *command.args)
-    return ("EVALSHA", script.plain_sha if plain else script.sha, len(keys), *keys, *command.args)
 
 
 def _result_or_error(call: Call) -> Any:

@@ -60,15 +60,8 @@ class Keys:
         object.__setattr__(self, "base", f"{self.prefix}:{{{self.queue}}}")
 
     def __call__(self, name: str, args: Mapping[str, object] = {}) -> str:
-        """The key a script's header calls `name`: `prefix` is the base itself, `lanes_old` is
-        `…:lanes:old`, and `active:worker` ends in the value of the argument `worker`.
-        """
-        if name == "prefix":
-            return self.base
-        kind, colon, argument = name.partition(":")
-        return (
-            f"{self.base}:{kind}:{args[argument]}" if colon else f"{self.base}:{name.replace('_old', ':old')}"
-        )
+        """The key a script's header calls `name`."""
+        return named(self.base, name, args)
 
     def job(self, job_id: str) -> str:
         return f"{self.base}:job:{job_id}"
@@ -95,6 +88,16 @@ class Keys:
     @property
     def meta(self) -> str:
         return f"{self.base}:meta"
+
+
+def named(base: str, name: str, args: Mapping[str, object]) -> str:
+    """The key of a queue that a script's header calls `name`: `prefix` is the base itself, `lanes_old` is
+    `…:lanes:old`, and `active:worker` ends in the value of the argument `worker`.
+    """
+    if name == "prefix":
+        return base
+    kind, colon, argument = name.partition(":")
+    return f"{base}:{kind}:{args[argument]}" if colon else f"{base}:{name.replace('_old', ':old')}"
 
 
 def queues_key(prefix: str = "homing") -> str:

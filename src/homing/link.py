@@ -133,12 +133,13 @@ class Link:
     @property
     def lanes(self) -> "Lanes":
         process = self._process
-        with process.lock:
-            if process.lanes is None:
-                from homing.lanes import Lanes
+        if process.lanes is None:
+            with process.lock:
+                if process.lanes is None:
+                    from homing.lanes import Lanes
 
-                process.lanes = Lanes()
-            return process.lanes
+                    process.lanes = Lanes()
+        return process.lanes
 
     @property
     def engines(self) -> dict[str, Engine]:

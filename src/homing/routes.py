@@ -7,20 +7,16 @@ is sent the replies, or thrown `Broken` or a HomingError: so it is written once 
 import time
 from binascii import crc_hqx
 from bisect import bisect_left
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
-
-import hiredis
 
 from homing.command import Argument, Command
 from homing.errors import ServerError
 from homing.faults import Broken, Refusal, Step, judge
+from homing.packing import pack
 from homing.target import Address, Target
 
 T = TypeVar("T")
-
-#: The words of a command as they are sent. (The stub of hiredis has it take a tuple of one.)
-pack: Callable[[tuple[Argument, ...]], bytes] = hiredis.pack_command  # type: ignore[assignment]
 
 SLOTS = 16_384
 #: How long one sentinel or node is asked where a key lives before the next one is.

@@ -135,7 +135,7 @@ class Sender:
 
         Raises NotDurable, and nothing is stored, when the server cannot keep them as safe as that.
         """
-        engine = yield from self.opened()
+        engine = self.link.engines.get(self.name) or (yield from self.opened())
         proof = self.proof(durability)
         if proof is not None and (self.name, proof.level) not in self.link.durable:
             yield from self._able(proof)

@@ -26,6 +26,8 @@ _ONLY_POSITIONAL, _BOTH, _ONLY_NAMED = (
 )
 _KINDS = (_ONLY_POSITIONAL, _BOTH, _ONLY_NAMED, Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _NEVER = 1 << 30
+#: How many shapes of calls a signature remembers as sure.
+_SURE_MAX = 64
 _CALL: msgspec.json.Decoder[tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]]
 _CALL = msgspec.json.Decoder(tuple[list[msgspec.Raw], dict[str, msgspec.Raw]])
 
@@ -54,6 +56,8 @@ class Signature:
         }
         #: A call without names and with at least so many arguments lacks none.
         self._least = len(self._required) if self._required <= set(self._positional) else _NEVER
+        #: Shapes of calls that fit, and arrive equal whatever their values are.
+        self._sure: set[tuple[object, ...]] = set()
 
     def __str__(self) -> str:
         return f"{self.name}{self._signature}"
@@ -75,16 +79,41 @@ class Signature:
         argument, EncodeError (a TypeError too) with the path to a value that JSON cannot carry, and
         PayloadTooLarge with both sizes.
         """
+        shape = _shape(args, kwargs)
+        payload = self._surely(args, kwargs) if shape in self._sure else None
+        if payload is None:
+            payload = self._closely(args, kwargs, shape)
+        return (
+            codec.within(payload, limit, f"the payload of {self.name}()") if len(payload) > limit else payload
+        )
+
+    def _surely(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
+        """The payload of a call whose types alone say that it arrives equal; None: it has no form in JSON."""
+        try:
+            return codec.flat_json([args, kwargs])
+        except Exception:  # a text that is not UTF-8, an int of thousands of digits: looking closer tells
+            return None
+
+    def _closely(self, args: Sequence[Any], kwargs: Mapping[str, Any], shape: tuple[object, ...]) -> bytes:
         if problem := self._misfit(args, kwargs):
             raise TypeError(f"{self.name}() {problem}")
         payload = self._quickly(args, kwargs)
-        if payload is None:
+        if payload is not None:
+            if len(self._sure) < _SURE_MAX and self._carries(args, kwargs):
+                self._sure.add(shape)
+        else:
             for i, value in enumerate(args):
                 self._check(self._label(i), self._at(i), f"args[{i}]", value)
             for name, value in kwargs.items():
                 self._check(name, self._named(name), f"kwargs.{name}", value)
             payload = codec.to_json([args, kwargs], "arguments", depth_max=codec.DEPTH_MAX + 2)
-        return codec.within(payload, limit, f"the payload of {self.name}()")
+        return payload
+
+    def _carries(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bool:
+        """Whether every call with values of these types arrives equal."""
+        return all(self._at(i).carries(type(one)) for i, one in enumerate(args)) and all(
+            self._named(name).carries(type(one)) for name, one in kwargs.items()
+        )
 
     def _quickly(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
         """The payload when everything arrives equal, which is nearly always; None: look closer."""
@@ -196,6 +225,12 @@ class Signature:
 
     def _label(self, i: int) -> str:
         return self._positional[i] if i < len(self._positional) else f"*{self._rest}"
+
+
+def _shape(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[object, ...]:
+    """The types of a call's arguments, with the names of those that have one."""
+    kinds = (*map(type, args),)
+    return (*kinds, *kwargs, *map(type, kwargs.values())) if kwargs else kinds
 
 
 def check_function(function: object) -> None:

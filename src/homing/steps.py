@@ -6,8 +6,9 @@ It decides; the two drivers at the end of this file act.
 
 import time
 from collections.abc import Generator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+from msgspec import Struct
 
 from homing.command import Command
 from homing.errors import HomingError
@@ -19,25 +20,21 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     command: Command[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class RunMany:
+class RunMany(Struct, frozen=True):
     commands: Sequence[Command[Any]]
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(Struct, frozen=True):
     bells: Sequence[str]
     block_s: float
     command: Command[Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Sleep:
+class Sleep(Struct, frozen=True):
     seconds: float
 
 
@@ -76,7 +73,7 @@ def drive(client: "Client", steps: Steps[T]) -> T:
         effect = next(steps)
         while True:
             try:
-                answer = _act(client, effect)
+                answer = client.run(effect.command) if type(effect) is Run else _act(client, effect)
             except BaseException as error:
                 effect = steps.throw(error)
             else:
@@ -88,8 +85,6 @@ def drive(client: "Client", steps: Steps[T]) -> T:
 
 def _act(client: "Client", effect: Effect) -> Any:
     match effect:
-        case Run(command):
-            return client.run(command)
         case RunMany(commands):
             return client.run_many(commands)
         case Wait(bells, block_s, command):
@@ -104,7 +99,10 @@ async def adrive(client: "AsyncClient", steps: Steps[T]) -> T:
         effect = next(steps)
         while True:
             try:
-                answer = await _aact(client, effect)
+                if type(effect) is Run:
+                    answer = await client.run(effect.command)
+                else:
+                    answer = await _aact(client, effect)
             except BaseException as error:
                 effect = steps.throw(error)
             else:
@@ -116,8 +114,6 @@ async def adrive(client: "AsyncClient", steps: Steps[T]) -> T:
 
 async def _aact(client: "AsyncClient", effect: Effect) -> Any:
     match effect:
-        case Run(command):
-            return await client.run(command)
         case RunMany(commands):
             return await client.run_many(commands)
         case Wait(bells, block_s, command):

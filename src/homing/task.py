@@ -182,16 +182,20 @@ class Bound(Generic[P, R]):
         return Call(self._task, payload, self._options)
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        call = self.call(*args, **kwargs)
-        job, sender = call.new_job(), self._task.sender(call.queue)
-        sender.link.do(sender.store_one(job, call.options.durability))
-        return call.handle(job)
+        job, sender = self._new_job(args, kwargs)
+        sender.link.do(sender.store_one(job, self._options.durability))
+        return Job(sender, job.id, self._task.returns)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
-        call = self.call(*args, **kwargs)
-        job = call.new_job()
-        await self._task.sender(call.queue).astore_one(job, call.options.durability)
-        return call.handle(job)
+        job, sender = self._new_job(args, kwargs)
+        await sender.astore_one(job, self._options.durability)
+        return Job(sender, job.id, self._task.returns)
+
+    def _new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[NewJob, Sender]:
+        task, options = self._task, self._options
+        sender = task.sender(options.queue)
+        payload = task.signature.bind(args, kwargs, sender.link.settings.payload_max)
+        return options.new_job(task.name, payload), sender
 
 
 @dataclass(frozen=True, slots=True)

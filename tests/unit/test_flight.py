@@ -1,10 +1,10 @@
 """When a command is sent, where to, and when again: played without a server."""
 
 import itertools
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from homing.command import Command
 from homing.errors import (

@@ -1,8 +1,9 @@
 """The engine contract over Lua scripts: both engines bear the same script names and arguments."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import ClassVar
+
+from msgspec.structs import replace
 
 from homing.checksum import checksum
 from homing.command import Argument, Command, Script, call, load

@@ -4,11 +4,11 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Coroutine, Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
 import uvloop
+from msgspec.structs import replace
 
 from homing.aclient import AsyncClient, Wire, _connection
 from homing.errors import ServerError, ServerUnreachable

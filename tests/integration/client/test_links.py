@@ -52,6 +52,13 @@ def test_what_must_not_run_twice_is_never_sent_again(connect: Connect, valkey: S
         assert client.run(count(key, resend=False)) in {4, 5}
 
 
+def test_what_is_more_than_a_socket_takes_goes_whole(connect: Connect, valkey: Server) -> None:
+    with proxy(valkey.url) as link:
+        client = connect(f"redis://127.0.0.1:{link.port}")
+        for words in ("x" * 20_000_000, "short"):
+            assert client.run(echo(words)) == words.encode()
+
+
 def test_of_many_only_those_are_sent_again_that_may_be(connect: Connect, valkey: Server) -> None:
     with proxy(valkey.url) as link:
         client = connect(f"redis://127.0.0.1:{link.port}")

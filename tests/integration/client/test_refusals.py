@@ -193,6 +193,23 @@ def test_a_server_that_says_nothing_is_given_up_at_the_deadline(connect: Connect
         assert time.monotonic() - began < 2
 
 
+def test_a_server_that_reads_nothing_is_given_up_at_the_deadline(connect: Connect) -> None:
+    over = threading.Event()
+
+    def deaf(client: socket.socket) -> None:
+        client.recv(1_000)
+        client.sendall(b"*1\r\n$5\r\nlmove\r\n")
+        over.wait(30)
+
+    with listener(deaf) as port:
+        client = connect(f"redis://127.0.0.1:{port}", deadline=0.5)
+        began = time.monotonic()
+        with pytest.raises(ServerUnreachable, match="no answer in time"):
+            client.run(echo("x" * 20_000_000))
+        over.set()
+        assert 0.3 < time.monotonic() - began < 2
+
+
 def test_a_reply_that_trickles_in_does_not_outlast_the_deadline(connect: Connect) -> None:
     def slow(client: socket.socket) -> None:
         client.recv(1_000)
