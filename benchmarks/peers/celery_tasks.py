@@ -1,4 +1,4 @@
-"""celery: the prefork pool; results only where somebody waits for them."""
+"""celery: the prefork pool, tuned the solo one; results only where somebody waits for them."""
 
 from typing import Any
 
@@ -15,6 +15,8 @@ if RECOVERY and TUNED:
     app.conf.worker_prefetch_multiplier = 1
     app.conf.broker_transport_options = {"visibility_timeout": 30}  # with 10 all runs twice before the kill
 elif FAST:
+    # Here and not in the command, which names another pool where jobs wait: the first name there decides what is patched.
+    app.conf.worker_pool = "solo"
     app.conf.worker_prefetch_multiplier = 128
     app.conf.task_ignore_result = not RESULTS
     app.conf.worker_disable_rate_limits = True

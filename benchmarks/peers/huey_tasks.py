@@ -7,7 +7,9 @@ from huey import RedisHuey
 from benchmarks.peers.producer import SyncProducer, main
 from benchmarks.peers.witness import FAST, RECOVERY, RESULTS, SYNC, TUNED, URL
 
-huey = RedisHuey("work", url=URL, results=RESULTS or not FAST)
+# Each thread holds a connection, and a pool gives out a hundred.
+url = f"{URL}?max_connections=2000" if FAST else URL
+huey = RedisHuey("work", url=url, results=RESULTS or not FAST)
 tasks = {
     name: huey.task(retries=3 if RECOVERY and TUNED else 0, name=name)(function)
     for name, function in SYNC.items()

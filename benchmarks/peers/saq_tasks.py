@@ -67,10 +67,10 @@ class Producer(AsyncProducer):
         await queue.disconnect()
 
     async def put(self, task: str, n: int, padding: str) -> Any:
-        if (
-            RESULTS and task == "stamp"
-        ):  # `apply` listens before it enqueues; who asks later may have missed the end
-            return asyncio.ensure_future(queue.apply(task, timeout=60, n=n, padding=padding))
+        if RESULTS and task == "stamp":
+            # `apply` listens before it enqueues; who asks later may have missed the end. What the sweep of a worker
+            # that starts takes from a job that begins in that moment, it gives back only with retries.
+            return asyncio.ensure_future(queue.apply(task, timeout=60, retries=3, n=n, padding=padding))
         return await queue.enqueue(task, n=n, padding=padding, **OPTIONS)
 
     async def result(self, handle: Any) -> Any:

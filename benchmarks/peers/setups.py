@@ -70,10 +70,10 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "prefork; without a result backend where nobody waits",
-        "prefetch 128, no gossip, mingle or heartbeat, rate limits off, transient messages, ignore_result; "
-        "gevent where jobs wait",
+        "the solo pool, one for each process; prefetch 128, no gossip, mingle or heartbeat, rate limits off, transient "
+        "messages, ignore_result; gevent where jobs wait",
         better={
-            "worker": (*_CELERY_WORKER, *_CELERY_QUIET, "--concurrency", "{processes}"),
+            "worker": (*_CELERY_WORKER, *_CELERY_QUIET), "alone": True,
             "naps": ("--pool", "gevent", "--concurrency", "{concurrency}"), "concurrency_max": 1_000,
         },
         queue="celery", pins=CELERY, module=_module("celery_tasks"),
@@ -83,8 +83,8 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "8 threads in a process",
-        "one thread in a process, which reads 1,000 messages ahead (dramatiq_queue_prefetch)",
-        better={"concurrency": 1, "variables": (("dramatiq_queue_prefetch", "1000"),)},
+        "2 threads in a process, which reads 1,000 messages ahead (dramatiq_queue_prefetch)",
+        better={"concurrency": 2, "rate": 7_000, "variables": (("dramatiq_queue_prefetch", "1000"),)},
         queue="dramatiq", pins=DRAMATIQ, module=_module("dramatiq_tasks"),
         worker=("{bin}/dramatiq", _module("dramatiq_tasks"), "--processes", "{processes}", "--threads", "{concurrency}"),
         concurrency=8, kinds=("threads", "processes"),
@@ -92,7 +92,8 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "one thread",
-        "no results are stored (results=False) where nobody waits",
+        "4 threads; no results are stored (results=False) where nobody waits",
+        better={"concurrency": 4, "rate": 6_000},
         queue="huey", pins=HUEY, module=_module("huey_tasks"), alone=True,
         worker=("{bin}/huey_consumer", "benchmarks.peers.huey_tasks.huey", "--quiet", "--workers", "{concurrency}"),
         concurrency=1, kinds=("threads", "processes"), holds=("huey.redis.work",), rate=3_500,
@@ -126,6 +127,10 @@ PEERS: tuple[Setup, ...] = (
         name="stream", worker=_TASKIQ_WORKER, holds=("taskiq",), **_TASKIQ,
         said="RedisStreamBroker, 100 async tasks at once, uvloop (it takes it where it is)",
     ),
+    Setup(
+        name="stream tuned", worker=(*_TASKIQ_WORKER, "--max-prefetch", "1000", "--no-parse"), holds=("taskiq",), **_TASKIQ,
+        said="also max-prefetch 1,000, no-parse, xread_count=1,000",
+    ),
     *_pair(
         "16 jobs at once",
         "100 jobs at once, prefetch=1,000, uvloop, ttl=0 (no result) where nobody waits",
@@ -156,8 +161,8 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "defaults",
-        "100 jobs at once, prefetch 1,000, uvloop, result_ttl_ms=0 where nobody waits",
-        better={"concurrency": 100},
+        "1,000 jobs at once, prefetch 1,000, uvloop, result_ttl_ms=0 where nobody waits",
+        better={"concurrency": 1_000, "rate": 15_000},
         queue="ardiq", pins=ARDIQ, python=(3, 12), module=_module("ardiq_tasks"),
         worker=("{bin}/ardiq", "run", "benchmarks.peers.ardiq_tasks:app", "--quiet", "--workers", "{processes}"),
         concurrency=10, calls=("async",), bulk=True, kinds=("async", "threads", "processes"),
@@ -165,10 +170,11 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "one process, a thread for each core",
-        "one process with 32 threads, prefetch-multiplier 64",
+        "plain functions in 4 threads of one process (thread mode), prefetch-multiplier 1,000; more threads, process mode "
+        "and async handlers were slower",
         better={
-            "worker": (*_MAYU_WORKER, "--mode", "thread", "--threads", "{concurrency}", "--prefetch-multiplier", "64"),
-            "concurrency": 32,
+            "worker": (*_MAYU_WORKER, "--mode", "thread", "--threads", "{concurrency}", "--prefetch-multiplier", "1000"),
+            "concurrency": 4, "rate": 60_000,
         },
         queue="mayu", pins=MAYU, python=(3, 13), module=_module("mayu_tasks"),
         worker=_MAYU_WORKER,

@@ -5,7 +5,7 @@ from typing import Any
 from taskiq_redis import ListQueueBroker, RedisAsyncResultBackend, RedisStreamBroker
 
 from benchmarks.peers.producer import AsyncProducer, main
-from benchmarks.peers.witness import ASYNC, PLAIN, RECOVERY, RESULTS, SETUP, TUNED, URL
+from benchmarks.peers.witness import ASYNC, FAST, PLAIN, RECOVERY, RESULTS, SETUP, TUNED, URL
 
 broker: Any
 if SETUP.startswith("list"):
@@ -13,7 +13,7 @@ if SETUP.startswith("list"):
 elif RECOVERY and TUNED:
     broker = RedisStreamBroker(URL, idle_timeout=10_000, unacknowledged_lock_timeout=5, xread_block=1_000)
 else:
-    broker = RedisStreamBroker(URL)
+    broker = RedisStreamBroker(URL, **({"xread_count": 1_000} if FAST else {}))
 if RESULTS:
     broker = broker.with_result_backend(RedisAsyncResultBackend(URL, result_ex_time=600))
 tasks = {name: broker.task(task_name=name)(function) for name, function in (ASYNC | PLAIN).items()}
