@@ -5,6 +5,7 @@
     python -m benchmarks quick                               homing beside the loops, in a minute (make bench-quick)
     python -m benchmarks write                               docs/benchmarks.md and its plots, from the data
     python -m benchmarks list                                what can be asked of whom
+    python -m benchmarks plan                                which runs are missing, and about how long they take
 
 Starts each run's Valkey on loopback, installs each peer in an environment of its own (pinned versions), and keeps the
 raw figures in docs/data/benchmarks.json after each run: a run that was broken off goes on where it was.
@@ -39,38 +40,44 @@ def main() -> int:
             print("\n".join(_listed()))
         case "write":
             write(Store.load(options.data), ROOT / "docs")
+        case "plan":
+            print("\n".join(_bench(options).plan()))
         case _:
-            setups = [each for each in ROWS if _wanted(each, options.only)]
-            if not setups:
-                raise SystemExit(
-                    f"no row is called {options.only!r}; there are {', '.join(r.row for r in ROWS)}"
-                )
-            Bench(
-                setups,
-                chosen(options.scenario),
-                Store.load(options.data),
-                options.data,
-                options.venvs,
-                seconds=options.seconds,
-                runs=options.runs,
-                peer_runs=options.peer_runs,
-                again=options.again,
-            ).run()
+            _bench(options).run()
             if options.write:
                 write(Store.load(options.data), ROOT / "docs")
     return 0
+
+
+def _bench(options: argparse.Namespace) -> Bench:
+    setups = [each for each in ROWS if _wanted(each, options.only)]
+    if not setups:
+        raise SystemExit(f"no row is called {options.only!r}; there are {', '.join(r.row for r in ROWS)}")
+    return Bench(
+        setups,
+        chosen(options.scenario),
+        Store.load(options.data),
+        options.data,
+        options.venvs,
+        seconds=options.seconds,
+        runs=options.runs,
+        peer_runs=options.peer_runs,
+        again=options.again,
+    )
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", nargs="?", choices=["run", "quick", "write", "list"], default="run")
+    parser.add_argument(
+        "what", nargs="?", choices=["run", "quick", "write", "list", "plan"], default="run"
+    )
     parser.add_argument(
         "--only", help="these rows: queues, or whole names in quotes (`homing,loop,'saq tuned'`)"
     )
     parser.add_argument("--scenario", help="these scenarios, by their names or what they begin with")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long one run measures, about")
+    parser.add_argument("--seconds", type=float, default=1.5, help="how long one run measures, about")
     parser.add_argument("--runs", type=int, default=5, help="of homing and the loops")
     parser.add_argument("--peer-runs", type=int, default=3, help="of peers")
     parser.add_argument("--again", action="store_true", help="forget what these cells have")
@@ -90,7 +97,7 @@ def _listed() -> list[str]:
     lines = []
     for scenario in SCENARIOS.values():
         lines.append(f"{scenario.name}: {scenario.title}")
-        lines += [f"    {setup.row:24} {scenario.fits(setup) or 'yes'}" for setup in ROWS]
+        lines += [f"    {setup.row:24} {scenario.refuses(setup) or 'yes'}" for setup in ROWS]
     return lines
 
 

@@ -3,7 +3,8 @@
 import os
 import platform
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -17,6 +18,9 @@ from benchmarks.venvs import Place, here, place_for
 
 #: The scenario whose figure tells the others how fast a row is.
 RATE = ("drain-1", "jobs_per_s")
+
+#: What `takes_s` of a scenario supposes that a run measures for.
+PLANNED_S = 1.5
 
 
 @dataclass(slots=True)
@@ -45,21 +49,39 @@ class Bench:
                     self.store.cells.get(scenario.name, {}).pop(setup.row, None)
         for scenario in self.scenarios:
             given_up = set[str]()
-            for number in range(max(self.runs, self.peer_runs, scenario.runs or 1)):
+            for number in range(max(self.runs, self.peer_runs, *(scenario.runs or ()))):
                 for setup in self.setups:
-                    ours = setup.ours or setup.loop
-                    wanted = scenario.runs or (self.runs if ours else self.peer_runs)
+                    wanted = self.wanted(scenario, setup)
                     if setup.row not in given_up and not self.turn(scenario, setup, number, wanted=wanted):
                         given_up.add(setup.row)
         self.store.sessions[-1]["ended"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         self.store.save(self.data)
+
+    def wanted(self, scenario: Scenario, setup: Setup) -> int:
+        """How many runs this cell should have."""
+        if scenario.refuses(setup):
+            return 0
+        ours, peers = scenario.runs or (self.runs, self.peer_runs)
+        return ours if setup.ours or setup.loop else peers
+
+    def plan(self) -> Iterator[str]:
+        """How many runs are still to come, and about how many minutes they take."""
+        minutes = 0.0
+        for scenario in self.scenarios:
+            cells = self.store.cells.get(scenario.name, {})
+            done = {row: 0 if self.again else len(cell.runs) for row, cell in cells.items()}
+            missing = [max(0, self.wanted(scenario, setup) - done.get(setup.row, 0)) for setup in self.setups]
+            took = sum(missing) * (scenario.takes_s + self.seconds - PLANNED_S) / 60
+            minutes += took
+            yield f"{scenario.name:16} {sum(missing):4} runs of {len(missing) - missing.count(0):2} rows, {took:5.1f} min"
+        yield f"{'in all':16} {minutes:.0f} min"
 
     def install(self) -> None:
         for setup in self.setups:
             if setup.pins not in self.places:
                 say(f"{setup.queue}: its environment")
                 self.places[setup.pins] = (
-                    place_for(setup.queue, setup.pins, self.venvs, setup.python) if setup.pins else here()
+                    place_for(_folder(setup), setup.pins, self.venvs, setup.python) if setup.pins else here()
                 )
             place = self.places[setup.pins]
             self.store.rows[setup.row] = Row(
@@ -69,7 +91,7 @@ class Bench:
     def turn(self, scenario: Scenario, setup: Setup, number: int, *, wanted: int) -> bool:
         """One run, when this cell still wants it. False when it failed: it is not tried again in this session."""
         place = self.places[setup.pins]
-        if place.failed or scenario.fits(setup) or number >= wanted:
+        if place.failed or number >= wanted:
             return True
         cell = self.store.cell(scenario.name, setup.row)
         if len(cell.runs) > number:
@@ -78,17 +100,23 @@ class Bench:
         run = Run(
             setup, place.programs, self.seconds, setup.rate if rate is None or not scenario.rated else rate
         )
+        began = time.monotonic()
         try:
             figures = scenario.measure(run)
         except Exception as error:
             cell.failed = f"{type(error).__name__}: {error}"
         else:
-            cell.runs.append(figures)
+            cell.runs.append(figures | {"took_s": time.monotonic() - began})
             cell.failed = ""
         told = cell.failed or f"{cell.runs[-1].get(scenario.figure, 0):,.4g} {scenario.unit}"
         say(f"{scenario.name}, {setup.row}, run {number + 1} of {wanted}: {told}")
         self.store.save(self.data)
         return not cell.failed
+
+
+def _folder(setup: Setup) -> str:
+    """What the environment of a row is called: homing has one more for each newer Python."""
+    return f"homing-{setup.python[0]}.{setup.python[1]}" if setup.ours else setup.queue
 
 
 def about() -> dict[str, object]:

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.bench import Bench, about, chosen, say
-from benchmarks.bounds import BOUNDS, LISTS, LOOP, STREAMS, Verdict
+from benchmarks.bounds import BOUNDS, LIMIT, LISTS, LOOP, STREAMS, Verdict
 from benchmarks.scenarios import SCENARIOS
 from benchmarks.setups import HOMING, LOOPS
 from benchmarks.store import Store
@@ -23,6 +23,7 @@ TURNS = {
 }
 #: What one run tells enough of.
 ONCE = {
+    "server": (STREAMS, LIMIT, LISTS),
     "memory": (STREAMS, LISTS),
     "io-100": (STREAMS, LISTS),
     "io-1000": (STREAMS, LISTS),

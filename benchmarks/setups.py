@@ -5,7 +5,7 @@ what its documentation offers for speed, and the cells in which many jobs run at
 """
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 Call = Literal["sync", "async"]
 
@@ -46,6 +46,8 @@ class Setup:
     holds: tuple[str, ...]
     #: About how many no-op jobs one process runs a second: how long a cell takes follows from it, no figure does.
     rate: float
+    #: The only scenarios that this row is asked for; empty: all that it fits.
+    only: tuple[str, ...] = ()
     #: What was set, in one sentence for the reader of the table, and what the table should say beyond its figures.
     said: str = ""
     remark: str = ""
@@ -54,6 +56,11 @@ class Setup:
     def row(self) -> str:
         """How the row is called on the command line, in the data and in the tables."""
         return f"{self.queue} {self.name}"
+
+    @property
+    def tuned(self) -> bool:
+        """Whether this is the best configuration of its queue: every queue has one."""
+        return "tuned" in self.name
 
     @property
     def ours(self) -> bool:
@@ -68,7 +75,11 @@ def python(module: str, *words: str) -> tuple[str, ...]:
     return ("{bin}/python", "-m", module, *words)
 
 
-def _homing(name: str, said: str, concurrency: int, *words: str) -> Setup:
+#: In `pins`: this project as it stands here, with the versions of what it needs that are installed here.
+PROJECT = "{project}"
+
+
+def _homing(name: str, said: str, concurrency: int, *words: str, **more: Any) -> Setup:
     return Setup(
         queue="homing",
         name=name,
@@ -82,24 +93,36 @@ def _homing(name: str, said: str, concurrency: int, *words: str) -> Setup:
         bulk=True,
         kinds=("async", "threads", "processes"),
         holds=("homing:{work*}:stream:*", "homing:{work*}:waiting:*", "homing:{work*}:active:*", "homing:{work*}:alone"),
-        rate=60_000,
+        rate=90_000,
         said=said,
+        **more,
     )  # fmt: skip
 
 
+#: Where more jobs at once, or more threads, change anything.
+_WIDER = ("drain-1", "drain-2", "drain-threads", "io-1000", "cpu")
+_NEWER: dict[str, Any] = {"pins": (PROJECT,), "python": (3, 13), "only": ("drain-1", "drain-threads")}
 HOMING = (
     _homing("streams", "defaults: 100 async jobs or 16 threads in one child process", 100),
     _homing("lists", "defaults, the other engine", 100),
     _homing("streams tuned", "concurrency 1,000, 64 threads; producers on uvloop; CPU-bound: one thread in each of "
-            "several children", 1_000, "--threads", "64"),
-    _homing("lists tuned", "as streams tuned, the other engine", 1_000, "--threads", "64"),
+            "several children", 1_000, "--threads", "64", only=_WIDER),
+    _homing("lists tuned", "as streams tuned, the other engine", 1_000, "--threads", "64", only=_WIDER),
+    _homing("streams 3.13", "defaults, on CPython 3.13, whose tasks start eagerly", 100, **_NEWER),
+    _homing("lists 3.13", "as streams 3.13, the other engine", 100, **_NEWER),
 )  # fmt: skip
 
 
 def _loop(
-    name: str, said: str, rate: float, *calls: Call, kinds: tuple[str, ...], holds: tuple[str, ...]
+    name: str,
+    said: str,
+    rate: float,
+    *calls: Call,
+    kinds: tuple[str, ...],
+    holds: tuple[str, ...],
+    only: tuple[str, ...] = (),
 ) -> Setup:
-    module = f"benchmarks.loops.{name.replace('-', '_')}"
+    module = f"benchmarks.loops.{name.replace('-', '_').replace(' ', '_')}"
     return Setup(
         queue="loop",
         name=name,
@@ -113,19 +136,25 @@ def _loop(
         results=False,
         holds=holds,
         rate=rate,
+        only=only,
         said=said,
     )  # fmt: skip
 
 
 _ON_STREAMS, _ON_LISTS = ("loop:stream",), ("loop:waiting", "loop:active:*")
+_BARE = ("drain-1", "enqueue-sync", "enqueue-bulk", "memory")
 LOOPS = (
-    _loop("streams-async", "asyncio on uvloop: XADD pipelined, XREADGROUP of 500, a Task per job, XACK and XDEL of a "
-          "batch in one flight; no fence", 90_000, "async", kinds=("async",), holds=_ON_STREAMS),
-    _loop("streams-sync", "the same without asyncio", 110_000, "sync", kinds=("inline",), holds=_ON_STREAMS),
-    _loop("lists-sync", "RPUSH, LMOVE to an active list, LREM, 500 in a flight; no fence", 60_000, "sync",
-          kinds=("inline",), holds=_ON_LISTS),
+    _loop("streams-async plain", "asyncio on uvloop as redis-py's documentation shows it: XADD pipelined, `xreadgroup` of "
+          "100 with its own parsing, JSON, a Task per job, XACK and XDEL of a batch in one pipeline; no fence",
+          100_000, "async", kinds=("async",), holds=_ON_STREAMS),
+    _loop("streams-async tuned", "the same as fast as redis-py goes: a raw reply of 500, msgspec, the next read in flight "
+          "while a batch runs, its acks in flight behind it; no fence", 250_000, "async", kinds=("async",), holds=_ON_STREAMS),
+    _loop("streams-sync", "a raw reply of 500 and msgspec, without asyncio; no fence", 200_000, "sync", kinds=("inline",),
+          holds=_ON_STREAMS, only=_BARE),
+    _loop("lists-sync", "RPUSH, LMOVE to an active list, LREM, 500 in a flight; no fence", 80_000, "sync",
+          kinds=("inline",), holds=_ON_LISTS, only=_BARE),
     _loop("scripts-async", "asyncio on uvloop over homing's own scripts (streams), 500 in a call, no worker around them",
-          60_000, "async", kinds=("async",), holds=("homing:{work*}:stream:*",)),
+          90_000, "async", kinds=("async",), holds=("homing:{work*}:stream:*",), only=("drain-1", "server")),
     _loop("evalsha", "one EVALSHA a job, whose script is one XADD; enqueues only", 60_000, "sync", "async", kinds=(),
-          holds=_ON_STREAMS),
+          holds=_ON_STREAMS, only=("enqueue-sync", "enqueue-async", "enqueue-100")),
 )  # fmt: skip

@@ -101,5 +101,10 @@ def versions(row: Row) -> str:
     return ""
 
 
+def python_of(row: Row) -> str:
+    """The Python that it runs on; "" where nothing says so."""
+    return next((pin.removeprefix("CPython==") for pin in row.versions if pin.startswith("CPython==")), "")
+
+
 def _line(words: Iterable[str]) -> str:
     return f"| {' | '.join(words)} |"

@@ -1,6 +1,9 @@
-"""Streams from asyncio: a Task per job, the next read in flight while a batch runs, its acks in one flight behind it.
+"""Streams from asyncio, as fast as redis-py goes: what is called, parsed and awaited for each job is left out.
 
-python -m benchmarks.loops.streams_async worker
+The reply of XREADGROUP stays as it came, a body is a tuple by msgspec, 500 jobs come in a read, the next read is in
+flight while a batch runs, and the acks of a batch are in flight behind it.
+
+    python -m benchmarks.loops.streams_async_tuned worker
 """
 
 import asyncio

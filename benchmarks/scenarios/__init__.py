@@ -9,6 +9,8 @@ from benchmarks.scenarios.scene import Figures, Run
 from benchmarks.setups import Setup
 
 Better = Literal["more", "less"]
+#: Which rows of peers are asked: all, those tuned for speed, those at their defaults, or none.
+Peers = Literal["all", "tuned", "default", "none"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +27,28 @@ class Scenario:
     better: Better = "more"
     #: Other figures that the tables show, with their heads.
     also: tuple[tuple[str, str], ...] = ()
+    peers: Peers = "all"
     #: Runs of homing and the loops, and of peers; None: as the command says.
-    runs: int | None = None
+    runs: tuple[int, int] | None = None
+    #: About how long a run takes that measures for 1.5 s.
+    takes_s: float = 2.5
     #: Who needs no worker's rate to know how many jobs to take.
     rated: bool = True
+
+    def refuses(self, setup: Setup) -> str:
+        """Why this row is not asked, in words for the table; "" when it is."""
+        if setup.only and self.name not in setup.only:
+            return f"only asked in {', '.join(setup.only)}"
+        if not setup.ours and not setup.loop and not self._asks(setup):
+            return (
+                "no peer is asked"
+                if self.peers == "none"
+                else f"of peers only the rows {self.peers} are asked"
+            )
+        return self.fits(setup)
+
+    def _asks(self, peer: Setup) -> bool:
+        return self.peers in {"all", "tuned" if peer.tuned else "default"}
 
 
 def _runs(kind: str) -> Callable[[Setup], str]:
@@ -59,13 +79,7 @@ def _calls(call: str) -> Callable[[Setup], str]:
 
 
 def _only_homing(setup: Setup) -> str:
-    return "" if setup.ours and "tuned" not in setup.name else "only asked of homing"
-
-
-def _ours_or_loop(setup: Setup) -> str:
-    if setup.loop:
-        return "" if setup.worker and setup.name != "scripts-async" else "only asked of loops with a worker"
-    return _only_homing(setup)
+    return "" if setup.ours else "only asked of homing"
 
 
 def _works(setup: Setup) -> str:
@@ -84,6 +98,7 @@ _DELAYS = (
     ("result_p99_ms", "result p99"),
 )
 
+#: In the order in which they are measured: what homing wants to keep comes first, should the time run out.
 SCENARIOS: dict[str, Scenario] = {
     each.name: each
     for each in (
@@ -92,76 +107,53 @@ SCENARIOS: dict[str, Scenario] = {
             figure="jobs_per_s", unit="jobs/s", also=_COSTS, rated=False,
         ),
         Scenario(
-            name="drain-2", title="No-op jobs, two processes", measure=drain.two, fits=_runs("async"),
-            figure="jobs_per_s", unit="jobs/s", also=(*_COSTS, ("cores_busy", "cores busy")),
-        ),
-        Scenario(
-            name="drain-million", title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing,
-            figure="jobs_per_s", unit="jobs/s", also=_COSTS, runs=1,
-        ),
-        Scenario(
-            name="drain-threads", title="No-op jobs in threads, one process", measure=drain.threads,
-            fits=_runs("threads"), figure="jobs_per_s", unit="jobs/s", also=_COSTS,
-        ),
-        Scenario(
-            name="enqueue-sync", title="Enqueue one by one", measure=enqueue.singly_sync, fits=_calls("sync"),
-            figure="jobs_per_s", unit="jobs/s", also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
-        ),
-        Scenario(
-            name="enqueue-async", title="Enqueue one by one, awaited", measure=enqueue.singly_async,
-            fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
-            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
-        ),
-        Scenario(
-            name="enqueue-100", title="Enqueue, 100 calls in flight", measure=enqueue.concurrent,
-            fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
-            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
-        ),
-        Scenario(
-            name="enqueue-bulk", title="Enqueue many in one call", measure=enqueue.bulk,
-            fits=lambda setup: "" if setup.bulk else "it has no call for many", figure="jobs_per_s", unit="jobs/s",
-            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
-        ),
-        Scenario(
             name="latency-idle", title="From enqueue to start and result, idle worker", measure=latency.idle,
             fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less", also=_DELAYS,
         ),
         Scenario(
-            name="latency-half", title="From enqueue to start and result, at half of its own full speed",
-            measure=latency.half, fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less",
-            also=(*_DELAYS, ("load_per_s", "load, jobs/s")),
+            name="server", title="The server's time for a job of 200 bytes, its whole life", measure=drain.server,
+            fits=_runs("async"), figure="server_us_per_job", unit="µs", better="less", peers="none",
+            also=(("server_us_enqueue", "of it the enqueue"), ("commands_per_job", "commands"), ("flights_per_job", "flights")),
         ),
         Scenario(
-            name="io-100", title="Jobs that wait 50 ms, 100 at once", measure=waits.hundred, fits=_naps(100),
+            name="drain-2", title="No-op jobs, two processes", measure=drain.two, fits=_runs("async"), peers="tuned",
+            figure="jobs_per_s", unit="jobs/s", also=(*_COSTS, ("cores_busy", "cores busy")),
+        ),
+        Scenario(
+            name="drain-threads", title="No-op jobs in threads, one process", measure=drain.threads, peers="tuned",
+            fits=_runs("threads"), figure="jobs_per_s", unit="jobs/s", also=_COSTS,
+        ),
+        Scenario(
+            name="enqueue-sync", title="Enqueue one by one", measure=enqueue.singly_sync, fits=_calls("sync"), peers="tuned",
+            figure="jobs_per_s", unit="jobs/s",
+            also=(("us_per_call", "µs a call"), ("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="enqueue-100", title="Enqueue, 100 calls in flight", measure=enqueue.concurrent, peers="tuned",
+            fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
+            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="enqueue-bulk", title="Enqueue many in one call", measure=enqueue.bulk, peers="tuned",
+            fits=lambda setup: "" if setup.bulk else "it has no call for many", figure="jobs_per_s", unit="jobs/s",
+            also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="io-100", title="Jobs that wait 50 ms, 100 at once", measure=waits.hundred, fits=_naps(100), peers="tuned",
             figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"), ("processes", "processes")),
         ),
         Scenario(
-            name="io-1000", title="Jobs that wait 50 ms, 1,000 at once", measure=waits.thousand, fits=_naps(1_000),
+            name="io-1000", title="Jobs that wait 50 ms, 1,000 at once", measure=waits.thousand, fits=_naps(1_000), peers="tuned",
             figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"), ("processes", "processes")),
         ),
         Scenario(
-            name="cpu", title="Jobs that burn 10 ms of a core, in processes", measure=waits.burning,
-            fits=_runs("processes"), figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"),),
-        ),
-        Scenario(
-            name="memory", title="Memory: a waiting job of 200 bytes, a finished one, the worker",
-            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less", runs=3,
+            name="memory", title="Memory: a waiting job of 200 bytes, a finished one, the worker", peers="tuned",
+            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less", runs=(1, 1),
             also=(("bytes_of_keys", "of its keys"), ("bytes_per_finished", "bytes, finished"), ("worker_rss", "worker's largest process")),
         ),
         Scenario(
-            name="soak", title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,
-            figure="rss_late", unit="bytes", better="less", runs=1,
-            also=(("rss_early", "after the first 100,000"), ("server_grew_middle", "server grew, 1 M"),
-                  ("server_grew_late", "server grew, 2 M")),
-        ),
-        Scenario(
-            name="idle", title="An idle worker's traffic", measure=idle.idle, fits=_works,
-            figure="flights_per_s", unit="round trips/s", better="less", runs=1,
-            also=(("commands_per_s", "commands/s"), ("worker_cpu_share", "worker, share of a core")),
-        ),
-        Scenario(
             name="depth", title="Cost of a job beside 1,000,000 that wait, to beside 1,000", measure=depth.depths,
-            fits=_only_homing, figure="ratio", unit="times", better="less", runs=1,
+            fits=_only_homing, figure="ratio", unit="times", better="less", runs=(1, 1),
             also=(("server_ratio", "of the server's time"), ("depth", "deepest")),
         ),
         Scenario(
@@ -169,12 +161,41 @@ SCENARIOS: dict[str, Scenario] = {
             fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
         ),
         Scenario(
-            name="priorities", title="Cost of a job spread over 10 priorities", measure=spread.priorities,
-            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
+            name="idle", title="An idle worker's traffic", measure=idle.idle, fits=_works,
+            figure="flights_per_s", unit="round trips/s", better="less", runs=(1, 1),
+            also=(("commands_per_s", "commands/s"), ("worker_cpu_share", "worker, share of a core")),
         ),
         Scenario(
-            name="workers", title="Cost of a job with 8 workers on 2 cores", measure=spread.workers,
-            fits=_ours_or_loop, figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
+            name="soak", title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,
+            figure="rss_late", unit="bytes", better="less", runs=(1, 1),
+            also=(("rss_early", "after the first 100,000"), ("server_grew_middle", "server grew, 1 M"),
+                  ("server_grew_late", "server grew, 2 M")),
+        ),
+        Scenario(
+            name="drain-million", title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing,
+            figure="jobs_per_s", unit="jobs/s", also=_COSTS, runs=(1, 1),
+        ),
+        Scenario(
+            name="cpu", title="Jobs that burn 10 ms of a core, in processes", measure=waits.burning, peers="default",
+            fits=_runs("processes"), figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"),),
+        ),
+        Scenario(
+            name="enqueue-async", title="Enqueue one by one, awaited", measure=enqueue.singly_async, peers="tuned",
+            fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
+            also=(("us_per_call", "µs a call"), ("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
+        ),
+        Scenario(
+            name="latency-half", title="From enqueue to start and result, at half of its own full speed",
+            measure=latency.half, fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less", peers="tuned",
+            also=(*_DELAYS, ("load_per_s", "load, jobs/s")),
+        ),
+        Scenario(
+            name="workers", title="Cost of a job with 8 workers on 2 cores", measure=spread.workers, runs=(3, 3),
+            fits=_only_homing, figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
+        ),
+        Scenario(
+            name="priorities", title="Cost of a job spread over 10 priorities", measure=spread.priorities, runs=(3, 3),
+            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
         ),
         Scenario(
             name="start", title="Import and command line", measure=start.start,

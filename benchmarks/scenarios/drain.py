@@ -12,14 +12,18 @@ def drain(
     processes: int = 1,
     workers: int = 1,
     jobs: int = 0,
+    padded: bool = False,
     words: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> Figures:
-    """`processes` of one worker, or so many `workers` started one by one; `words` are added to their command."""
+    """`processes` of one worker, or so many `workers` started one by one; `words` are added to their command.
+
+    `padded` jobs have 200 bytes, the others as few as can be.
+    """
     jobs = jobs or run.jobs(run.rate * processes)
     with run.scene(task, jobs, processes=processes, variables=variables) as scene:
         before = scene.reading()
-        scene.produce("fill", count=jobs)
+        scene.produce("fill", count=jobs, padded=padded)
         enqueued = scene.reading() - before
         scene.check_stored(jobs)
         filled = scene.reading()
@@ -36,6 +40,7 @@ def drain(
         "worker_us_per_job": window.cpu_us,
         "cores_busy": (window.cpu_s + worked.cpu_us / 1e6) / window.seconds,
         "server_us_per_job": whole.cpu_us / jobs,
+        "server_us_enqueue": enqueued.cpu_us / jobs,
         "commands_per_job": whole.sent / jobs,
         "flights_per_job": whole.flights / jobs,
     }
@@ -50,6 +55,10 @@ def one(run: Run) -> Figures:
 
 def two(run: Run) -> Figures:
     return drain(run, processes=2)
+
+
+def server(run: Run) -> Figures:
+    return drain(run, padded=True)
 
 
 def threads(run: Run) -> Figures:

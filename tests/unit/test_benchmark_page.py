@@ -25,7 +25,7 @@ def store() -> Store:
         ],
         rows={
             "homing streams": Row("homing", "streams", ["homing==0.1.0"], "defaults"),
-            "loop streams-async": Row("loop", "streams-async", [], "a Task per job"),
+            "loop streams-async plain": Row("loop", "streams-async plain", [], "a Task per job"),
             "slow default": Row("slow", "default", ["slow==1.5", "redis==8.1.0"], "as it is", "It sleeps."),
             "swift tuned": Row("swift", "tuned", ["swift==3.0"], "all of it"),
             "gone default": Row(
@@ -35,7 +35,7 @@ def store() -> Store:
         cells={
             "drain-1": {
                 "homing streams": figures(50_000, 55_000, 40_000),
-                "loop streams-async": figures(100_000, 100_000, 100_000),
+                "loop streams-async plain": figures(100_000, 100_000, 100_000),
                 "slow default": figures(1_000, 3_000, 2_000),
                 "swift tuned": figures(60_000, 61_000, 59_000),
             },
@@ -54,7 +54,7 @@ def test_the_page_has_each_median_and_its_spread_and_marks_who_is_ahead(store: S
     page = (tmp_path / "benchmarks.md").read_text()
     rows = [line for line in page.splitlines() if line.startswith("|") and "(3)" in line]
     assert [row.split(" | ")[:4] for row in rows] == [
-        ["| loop", "streams-async", "100,000", "100,000-100,000 (3)"],
+        ["| loop", "streams-async plain", "100,000", "100,000-100,000 (3)"],
         ["| **swift**", "**tuned**", "**60,000 ◀**", "**59,000-61,000 (3)**"],
         ["| **homing**", "**streams**", "**50,000**", "**40,000-55,000 (3)**"],
         ["| slow", "default", "2,000", "1,000-3,000 (3)"],
@@ -106,11 +106,11 @@ def test_every_picture_that_the_page_shows_is_drawn_for_both_grounds(store: Stor
 def test_the_quick_benchmark_fails_by_a_ratio_and_says_so_in_its_last_line(
     rate: float, code: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    cells = {"homing streams": figures(rate), "loop streams-async": figures(100_000)}
+    cells = {"homing streams": figures(rate), "loop streams-async plain": figures(100_000)}
     assert tell(Store(sessions=[{"load": 0.5}], cells={"drain-1": cells}), turns=1, seconds=2.0) == code
     told = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert told["kept"] == (code == 0)
-    assert told["rates"] == {"drain-1": {"homing streams": rate, "loop streams-async": 100_000}}
+    assert told["rates"] == {"drain-1": {"homing streams": rate, "loop streams-async plain": 100_000}}
     assert told["ratios"]["drain_streams"] == {
         "median": rate / 100_000, "least": rate / 100_000, "most": rate / 100_000, "at_least": 0.55, "kept": code == 0,
     }  # fmt: skip
