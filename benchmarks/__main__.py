@@ -3,6 +3,8 @@
     python -m benchmarks                                     all cells that have no figures yet (make bench)
     python -m benchmarks --only streaq,homing --scenario drain
     python -m benchmarks quick                               homing beside the loops, in a minute (make bench-quick)
+    python -m benchmarks profile                             the hot path by its stages (two minutes)
+    python -m benchmarks lua                                 instructions and commands of each transition (a minute)
     python -m benchmarks write                               docs/benchmarks.md and its plots, from the data
     python -m benchmarks list                                what can be asked of whom
     python -m benchmarks plan                                which runs are missing, and about how long they take
@@ -16,6 +18,7 @@ import signal
 import sys
 from pathlib import Path
 
+from benchmarks import hotpath
 from benchmarks.bench import Bench, chosen
 from benchmarks.page import write
 from benchmarks.peers.setups import PEERS
@@ -26,6 +29,7 @@ from benchmarks.store import Store
 
 ROOT = Path(__file__).parent.parent
 DATA = ROOT / "docs" / "data" / "benchmarks.json"
+HOTPATH = DATA.with_name("hotpath.json")
 ROWS = (*HOMING, *LOOPS, *PEERS)
 
 
@@ -40,6 +44,8 @@ def main() -> int:
             print("\n".join(_listed()))
         case "write":
             write(Store.load(options.data), ROOT / "docs")
+        case "profile" | "lua":
+            {"profile": hotpath.profile, "lua": hotpath.lua}[options.what](HOTPATH)
         case "plan":
             print("\n".join(_bench(options).plan()))
         case _:
@@ -71,7 +77,7 @@ def _options() -> argparse.Namespace:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "what", nargs="?", choices=["run", "quick", "write", "list", "plan"], default="run"
+        "what", nargs="?", choices=["run", "quick", "profile", "lua", "write", "list", "plan"], default="run"
     )
     parser.add_argument(
         "--only", help="these rows: queues, or whole names in quotes (`homing,loop,'saq tuned'`)"

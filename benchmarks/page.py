@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.bounds import Verdict, verdicts
+from benchmarks.hotpath import section
 from benchmarks.plots import THEMES, Line, Point, Theme, dots, lines
 from benchmarks.scenarios import SCENARIOS, Scenario
 from benchmarks.scenarios.depth import DEPTHS
@@ -101,6 +102,7 @@ def _page(store: Store, docs: Path) -> Iterator[str]:
     yield from behind or ["In none of these scenarios is a peer ahead of homing at its defaults."]
     for scenario in SCENARIOS.values():
         yield from _section(scenario, store)
+    yield from section(docs / "data" / "hotpath.json")
     yield from _notes(store)
 
 

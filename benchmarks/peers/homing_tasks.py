@@ -14,6 +14,10 @@ from homing import App, Task
 from homing.engines.engine import EngineName
 from homing.task import Isolation
 
+if os.environ.get("BENCH_SAMPLES"):
+    from benchmarks import sampling
+
+    sampling.begin()
 QUEUES = int(os.environ.get("BENCH_QUEUES") or 1)
 PRIORITIES = int(os.environ.get("BENCH_PRIORITIES") or 1)
 ENGINE = cast("EngineName", SETUP.split()[0] if SETUP != "default" else "streams")

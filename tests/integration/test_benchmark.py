@@ -5,11 +5,19 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.interpreter import Interpreter, Refused
 from benchmarks.readings import left, read
 from benchmarks.scenarios.scene import Run
 from benchmarks.scenarios.waits import naps
 from benchmarks.setups import HOMING, LOOPS, Setup
 from benchmarks.stage import Silent, Stage
+from benchmarks.transitions import BESIDE, Walk
+from homing.client import Client
+from homing.engines import make
+from homing.engines.engine import EngineName
+from homing.job import Ack
+from homing.keys import Keys
+from homing.target import Target
 from tests.servers import running
 
 BIN = Path(sys.executable).parent
@@ -57,3 +65,37 @@ def test_a_small_run_counts_every_job(setup: Setup) -> None:
     figures = naps(Run(setup, BIN, seconds=0.1, rate=1_000), 20)
     assert figures["jobs"] == 100
     assert 0 < figures["share"] <= 1.1
+
+
+@pytest.mark.parametrize("engine", ["streams", "lists"])
+def test_instructions_are_counted_and_the_scripts_do_what_they_do_on_the_server(engine: EngineName) -> None:
+    with running("valkey-9.1") as server, Client(Target.parse(server.url)) as client:
+        counter = Interpreter(str(server.address["unix_socket_path"]))
+        walk = Walk(engine, lambda command: counter.run(command)[0])
+        instructions = []
+        for jobs in (10, 10, 20):
+            _, count = counter.run(walk.enqueue(jobs))
+            instructions.append(count.instructions)
+            assert 0 < count.commands < 10 * jobs
+        assert instructions[0] == instructions[1], "no clock is in it"
+        assert instructions[0] < instructions[2] < 2 * instructions[0]
+        [first] = client.run(walk.claim(1)).jobs
+        assert client.run(walk.settle([first], Ack())).done == 1
+        claimed, _ = counter.run(walk.claim(1_000))
+        settled, _ = counter.run(walk.settle(claimed.jobs, Ack()))
+        assert (len(claimed.jobs), settled.done) == (1_000, 1_000)
+        counts = client.run(walk.verbs.counts())
+        assert (counts.waiting, counts.finished) == (BESIDE + 40 - 1_001, 1_001)
+        assert client.run(walk.verbs.verify()).problems == []
+        counter.close()
+
+
+def test_a_script_that_fails_beside_the_server_says_why() -> None:
+    with running("valkey-9.1") as server:
+        counter = Interpreter(str(server.address["unix_socket_path"]))
+        verbs = make("streams", Keys("broken"))
+        with server.redis() as client:
+            client.set("homing:{broken}:meta", "no hash")
+        with pytest.raises(Refused, match="WRONGTYPE"):
+            counter.run(verbs.open())
+        counter.close()
