@@ -98,21 +98,11 @@ class Flight:
 
     def run(self, command: Command[T], deadline_s: float | None = None) -> Flow[T]:
         """One command to its answer, or its error."""
-        now = time.monotonic()
-        by = now + (deadline_s or self.deadline_s)
+        by = time.monotonic() + (deadline_s or self.deadline_s)
         calls = [call := Call(command)]
         address = self._routes.known(_key(command)) if self._proven else None
         if address is not None:
-            # Nearly always this is all: one question, one answer.
-            packed, _, wanted = self._packed(calls)
-            try:
-                replies = yield Exchange(address, packed, wanted, _try_by(calls, now, by))
-            except (Broken, HomingError) as error:
-                yield from self._landed(address, calls, 0, error)
-            else:
-                if wanted == 1 and type(replies[0]) is not Refusal:
-                    return command.decode(replies[0])
-                yield from self._landed(address, calls, 0, replies)
+            yield from self._send(address, calls, by)  # nearly always this is all
         if not call.done:
             yield from self._fly(calls, by)
         result: T = call.result()
@@ -218,11 +208,15 @@ class Flight:
 
     def _send(self, address: Address, group: list[Call], by: float) -> Flow[None]:
         packed, extra, wanted = self._packed(group)
-        landed: list[Any] | Broken | HomingError
+        landed: Any
         try:
             landed = yield Exchange(address, packed, wanted, _try_by(group, time.monotonic(), by))
         except (Broken, HomingError) as error:
             landed = error
+        else:
+            if wanted == 1 and type(landed[0]) is not Refusal:
+                group[0].answer(landed[0])  # one question, one answer
+                return
         yield from self._landed(address, group, extra, landed)
 
     def _landed(

@@ -257,32 +257,6 @@ def test_a_subclass_that_would_lose_its_kind_is_refused() -> None:
         one(User).bind((Admin("x"),), {})
 
 
-def test_a_call_of_a_kind_that_went_well_before_is_still_looked_at() -> None:
-    takes_int, takes_text, takes_any, takes_float = one(int), one(str), one(Any), one(float)
-    assert [each.bind((value,), {}) for each, value in [
-        (takes_int, 7), (takes_text, "ä"), (takes_any, True), (takes_float, 1.5),
-    ]] == [b"[[7],{}]", '[["ä"],{}]'.encode(), b"[[true],{}]", b"[[1.5],{}]"]  # fmt: skip
-    assert takes_any.bind((), {"value": "x"}) == b'[[],{"value":"x"}]'
-    for _ in range(2):
-        assert takes_int.bind((-(2**70),), {}) == b"[[-1180591620717411303424],{}]"
-        assert takes_any.bind((None,), {}) == b"[[null],{}]"
-        refused: list[tuple[Signature, tuple[Any, ...], dict[str, Any], type[Exception], str]] = [
-            (takes_int, (True,), {}, TypeError, "Expected `int`, got `bool`"),
-            (takes_int, (10**5_000,), {}, EncodeError, "an int of more than 4,300 digits"),
-            (takes_int, (), {"values": 7}, TypeError, "missing a required argument|unexpected keyword"),
-            (takes_text, ("\ud800",), {}, EncodeError, "a str with a lone surrogate"),
-            (takes_text, ("a", "b"), {}, TypeError, "too many positional"),
-            (takes_any, (float("nan"),), {}, EncodeError, "JSON has no nan"),
-            (takes_any, ({1: 2},), {}, EncodeError, "the key 1"),
-            (takes_float, (float("inf"),), {}, EncodeError, "JSON has no inf"),
-        ]
-        for signature, args, kwargs, kind, says in refused:
-            with pytest.raises(kind, match=says):
-                signature.bind(args, kwargs)
-    with pytest.raises(PayloadTooLarge, match="is 20 bytes as JSON, the limit is 19"):
-        takes_text.bind(("x" * 11,), {}, limit=19)
-
-
 def test_a_payload_over_the_limit_is_refused_with_both_sizes() -> None:
     with pytest.raises(
         PayloadTooLarge, match=r"^the payload of task\(\) is 107 bytes as JSON, the limit is 106: "
