@@ -130,6 +130,21 @@ def test_of_a_lost_lease_nothing_starts(lease: Lease) -> None:
     assert (of.next("async"), of.buffered, dropped) == (None, 0, [2])
 
 
+def test_what_another_registration_waits_with_starts_once_when_one_is_found_lost(
+    lease: Lease, heart: Heart
+) -> None:
+    of = table()
+    other = Lease("q", "w2", lease.engine, 10_000, heart)  # type: ignore[arg-type]
+    other.look()
+    dropped: list[int] = []
+    lease.on_lost(lambda lost: dropped.append(of.drop(lost)))
+    for number, held in enumerate([lease, other, lease, other]):
+        of.put(entry(held, number))
+    heart.end_s = lease.end_s = 0.0  # over, and when it is asked for, lost
+    assert [take(of).job.id for _ in range(2)] == ["job1", "job3"]
+    assert (of.next("async"), of.buffered, dropped) == (None, 0, [1])
+
+
 def test_what_waited_too_long_goes_back_oldest_first_with_all_behind_it(lease: Lease) -> None:
     of = table()
     for number, age_s in enumerate([3.0, 2.0, 0.0]):

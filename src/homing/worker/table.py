@@ -214,8 +214,8 @@ class Table:
     def next(self, kind: Kind) -> Entry | None:
         """The next job of this kind that may start now, in the order of their claims."""
         bench = self.benches[kind]
-        buffer = bench.buffer
-        while buffer:
+        # Looking at a lease may show that it is lost, and then its jobs leave the buffer for a new one.
+        while buffer := bench.buffer:
             entry = buffer.popleft()
             if entry.lease.good():
                 if len(buffer) == bench.wake_at:
