@@ -5,6 +5,7 @@ from contextvars import ContextVar
 from typing import Any
 
 from homing.errors import JobError
+from homing.job import Claimed
 
 
 class Tenure:
@@ -22,19 +23,29 @@ class Tenure:
 class CurrentJob:
     """What a handler may know about its own run."""
 
-    __slots__ = ("_meta", "_tenure", "attempt", "id", "task", "token")
+    __slots__ = ("_claimed", "_tenure")
 
-    def __init__(
-        self, tenure: Tenure, job_id: str, task: str, *, token: int, attempt: int, meta: bytes
-    ) -> None:
+    def __init__(self, tenure: Tenure, claimed: Claimed) -> None:
         self._tenure = tenure
-        self._meta = meta
-        self.id = job_id
-        self.task = task
-        #: Grows with every delivery of the job: pass it to storage that refuses an older one.
-        self.token = token
-        #: Which run this is, from 1; a run that was handed back uncharged is not counted.
-        self.attempt = attempt
+        self._claimed = claimed
+
+    @property
+    def id(self) -> str:
+        return self._claimed.id
+
+    @property
+    def task(self) -> str:
+        return self._claimed.task
+
+    @property
+    def token(self) -> int:
+        """Grows with every delivery of the job: pass it to storage that refuses an older one."""
+        return self._claimed.token
+
+    @property
+    def attempt(self) -> int:
+        """Which run this is, from 1; a run that was handed back uncharged is not counted."""
+        return self._claimed.attempt + 1
 
     @property
     def queue(self) -> str:
@@ -52,7 +63,8 @@ class CurrentJob:
     @property
     def meta(self) -> dict[str, Any]:
         """What was stored beside the payload; empty when nothing was."""
-        found = json.loads(self._meta) if self._meta else {}
+        meta = self._claimed.meta
+        found = json.loads(meta) if meta else {}
         return found if isinstance(found, dict) else {}
 
     def __repr__(self) -> str:

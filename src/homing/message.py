@@ -29,14 +29,7 @@ class Message(CurrentJob):
     __slots__ = ("_consuming", "_started_s", "_wait_ms", "claimed", "is_settled", "lease", "payload")
 
     def __init__(self, consuming: "Consuming", lease: "Lease", claimed: Claimed, wait_ms: int) -> None:
-        super().__init__(
-            lease,
-            claimed.id,
-            claimed.task,
-            token=claimed.token,
-            attempt=claimed.attempt + 1,
-            meta=claimed.meta,
-        )
+        super().__init__(lease, claimed)
         self._consuming = consuming
         self._started_s = time.monotonic()
         self._wait_ms = wait_ms

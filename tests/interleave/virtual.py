@@ -14,8 +14,6 @@ import pytest
 import homing.consuming
 import homing.delivery.heart
 import homing.message
-import homing.worker.desk
-import homing.worker.executor
 
 #: The process in whose name a task runs.
 PROCESS: contextvars.ContextVar[Any] = contextvars.ContextVar("process")
@@ -83,8 +81,6 @@ def clocks(now_s: Callable[[], float]) -> Iterator[None]:
             homing.consuming,
             homing.delivery.heart,
             homing.message,
-            homing.worker.desk,
-            homing.worker.executor,
         ):
             patch.setattr(module, "time", shown)
         yield

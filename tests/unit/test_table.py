@@ -49,9 +49,9 @@ def entry(
 
 def take(of: Table, kind: Kind = "async") -> Entry:
     """Start the next job, as the executor does."""
-    found = of.next(kind)
+    found = of.next(kind, boot_s())
     assert found is not None
-    found.slot = of.benches[kind].free.pop()
+    found.slot = of.benches[kind].take(boot_s())
     of.running[found.slot] = found
     return found
 
@@ -77,15 +77,18 @@ def test_nothing_is_taken_while_too_many_outcomes_wait_or_when_closed(lease: Lea
 def test_short_jobs_are_taken_ahead_and_long_ones_are_not() -> None:
     short, long = Pace(), Pace()
     for number in range(50):
-        short.started(number * 0.001)
-        short.ended(number * 0.001 + 0.001, 0.001)
-        long.started(number * 1.0)
-        long.ended(number * 1.0 + 1.0, 1.0)
+        short.busy(number * 0.001)
+        short.ended(0.001)
+        short.idle(number * 0.001 + 0.001)
+        long.busy(number * 1.0)
+        long.ended(1.0)
+        long.idle(number * 1.0 + 1.0)
     assert short.prefetch(0.05) == pytest.approx(HORIZON_S / 0.001, abs=2)
     assert long.prefetch(50.0) == 0
     quick = Pace()
-    quick.started(0.0)
-    quick.ended(0.00001, 0.00001)
+    quick.busy(0.0)
+    quick.ended(0.00001)
+    quick.idle(0.00001)
     assert (quick.prefetch(0.1), Pace().prefetch(0.0)) == (PREFETCH_MAX, 0)
 
 
@@ -104,7 +107,7 @@ def test_jobs_start_in_the_order_of_their_claims(lease: Lease) -> None:
     for number in range(3):
         of.put(entry(lease, number))
     assert [take(of).job.id for _ in range(3)] == ["job0", "job1", "job2"]
-    assert of.next("async") is None
+    assert of.next("async", boot_s()) is None
 
 
 def test_nothing_starts_while_the_lease_is_in_doubt_and_it_keeps_its_place(
@@ -114,7 +117,7 @@ def test_nothing_starts_while_the_lease_is_in_doubt_and_it_keeps_its_place(
     for number in range(2):
         of.put(entry(lease, number))
     heart.end_s = lease.end_s = boot_s() - 1
-    assert (of.next("async"), of.buffered) == (None, 2)
+    assert (of.next("async", boot_s()), of.buffered) == (None, 2)
     heart.end_s = boot_s() + 10
     assert take(of).job.id == "job0"
 
@@ -127,7 +130,7 @@ def test_of_a_lost_lease_nothing_starts(lease: Lease) -> None:
     for number in range(2):
         of.put(entry(lease, number))
     lease.lose()
-    assert (of.next("async"), of.buffered, dropped) == (None, 0, [2])
+    assert (of.next("async", boot_s()), of.buffered, dropped) == (None, 0, [2])
 
 
 def test_what_another_registration_waits_with_starts_once_when_one_is_found_lost(
@@ -142,7 +145,7 @@ def test_what_another_registration_waits_with_starts_once_when_one_is_found_lost
         of.put(entry(held, number))
     heart.end_s = lease.end_s = 0.0  # over, and when it is asked for, lost
     assert [take(of).job.id for _ in range(2)] == ["job1", "job3"]
-    assert (of.next("async"), of.buffered, dropped) == (None, 0, [1])
+    assert (of.next("async", boot_s()), of.buffered, dropped) == (None, 0, [2])
 
 
 def test_what_waited_too_long_goes_back_oldest_first_with_all_behind_it(lease: Lease) -> None:
@@ -174,10 +177,10 @@ def test_a_suspect_waits_until_nothing_else_is_here_and_nothing_is_taken_beside_
     of.put(entry(lease, 1))
     first = take(of)
     of.put(entry(lease, 2, alone=True))
-    assert (of.room("q"), of.next("async"), of.any("async")) == (0, None, False)
+    assert (of.room("q"), of.next("async", boot_s()), of.any("async")) == (0, None, False)
     del of.running[first.slot]
     suspect = take(of)
-    assert (suspect.job.id, of.next("async"), of.room("q")) == ("job2", None, 0)
+    assert (suspect.job.id, of.next("async", boot_s()), of.room("q")) == ("job2", None, 0)
     of.ended(suspect)
     assert of.room("q") == 2
 

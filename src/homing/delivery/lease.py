@@ -19,7 +19,7 @@ class Lease(Tenure):
         super().__init__(queue, worker)
         self.engine = engine
         self.lease_ms = lease_ms
-        #: `boot_s()` time at which it ends, as last looked up.
+        #: `boot_s()` time at which it ends, as last looked up; 0.0 when it is lost.
         self.end_s = 0.0
         #: What this worker holds by id: waiting in a buffer, running or being settled.
         self.jobs: dict[str, object] = {}
@@ -43,6 +43,7 @@ class Lease(Tenure):
         if self.lost:
             return
         self.lost = True
+        self.end_s = 0.0
         self._heart.leave(self.queue, self.worker)
         for call in self._on_lost:
             call(self)
@@ -52,7 +53,7 @@ class Lease(Tenure):
         end_s = self._heart.lease_end_s(self.queue, self.worker)
         if end_s == 0.0:
             self.lose()
-        else:
+        elif not self.lost:
             self.end_s = max(self.end_s, end_s)
 
     def good(self) -> bool:
@@ -73,5 +74,5 @@ class Lease(Tenure):
         ticked = await run(self.engine.tick([self.worker]))
         if self.worker in ticked.lost:
             self.lose()
-        else:
+        elif not self.lost:
             self.end_s = max(self.end_s, sent_s + self.lease_ms / 1_000)

@@ -25,6 +25,7 @@ class Alarm:
         self,
         loop: asyncio.AbstractEventLoop,
         entry: Entry,
+        after_s: float,
         cancel: Callable[[], object] | None,
         stuck: Callable[[Entry], None],
     ) -> None:
@@ -33,7 +34,7 @@ class Alarm:
         self._cancel = cancel
         self._stuck = stuck
         self._rings = 0
-        self._timer = loop.call_later(entry.limit_s or 0.0, self._ring)
+        self._timer = loop.call_later(max(0.0, after_s), self._ring)
 
     def cancel(self) -> None:
         self._timer.cancel()

@@ -1,7 +1,6 @@
 """Where jobs come in and runs end: a claim becomes entries, the end of a run becomes a settlement."""
 
 import logging
-import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
@@ -27,7 +26,7 @@ from homing.meta import Meta
 from homing.policy import Never, Raised, Returned, corrupted, decide, not_signed, unknown_task
 from homing.seal import Seal
 from homing.worker.acquittal import Acquittal
-from homing.worker.executor import Call
+from homing.worker.runs import Call
 from homing.worker.table import Entry, Kind, Table
 
 
@@ -178,10 +177,7 @@ class Desk:
         return call
 
     def returned(self, entry: Entry, value: object) -> None:
-        if value is None:
-            self._settle(entry, _DONE)
-        else:
-            self._settle(entry, self._decide(entry, Returned(value)))
+        self._settle(entry, _DONE if value is None else self._decide(entry, Returned(value)))
 
     def raised(self, entry: Entry, error: BaseException) -> None:
         self._settle(entry, self._decide(entry, Raised(error)))
@@ -206,14 +202,16 @@ class Desk:
         return decide(entry.job, end, policy, result_max_bytes=self._payload_max_bytes)
 
     def _settle(self, entry: Entry, decision: Decision) -> None:
-        self._table.ended(entry)
+        job = entry.job
+        if job.alone:
+            self._table.ended(entry)
         settler = self._settlers.get(entry.lease.worker)
         if settler is None:  # its lease was lost: nothing that is said of it counts any more
             self.thrown_away(1)
-            self._acquittal.add(entry.lease, [entry.job.id])
+            self._acquittal.add(entry.lease, [job.id])
             return
-        run_ms = int((time.monotonic() - entry.started_s) * 1_000) if entry.slot >= 0 else 0
-        settler.add(Settlement(entry.job.id, entry.job.ref, decision, entry.wait_ms, run_ms), entry)
+        run_ms = int(entry.ran_s * 1_000)
+        settler.add(Settlement(job.id, job.ref, decision, entry.wait_ms, run_ms), entry)
 
     # What became of outcomes.
 

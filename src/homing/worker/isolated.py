@@ -99,15 +99,7 @@ def _call(order: Order, task: Any) -> object:
     signature = task.signature
     args, kwargs = signature.decode(job.payload) if job.task else signature.message(job.payload, job.fields)
     context = copy_context()
-    current = CurrentJob(
-        Tenure(order.queue, order.worker),
-        job.id,
-        job.task,
-        token=job.token,
-        attempt=job.attempt + 1,
-        meta=job.meta,
-    )
-    context.run(CURRENT.set, current)
+    context.run(CURRENT.set, CurrentJob(Tenure(order.queue, order.worker), job))
     value = context.run(task.function, *args, **kwargs)
     if inspect.iscoroutine(value):
         value = context.run(asyncio.run, value)

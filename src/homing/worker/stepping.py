@@ -1,25 +1,41 @@
-"""Running a coroutine step by step in a context of its own, inside a task that runs many."""
+"""Running a coroutine step by step in a context of its own, inside a task that runs many.
+
+A task per job costs more than a short job: here the jobs of one slot share a task, and what one of
+them sets in its context stays its own.
+"""
 
 import inspect
 import types
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import Context
 from typing import Any
 
+from homing.current import CURRENT, CurrentJob
+
+Coro = Coroutine[Any, Any, Any]
+
+
+def begin(
+    current: CurrentJob, function: Callable[..., Coro], args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Coro | None, Any]:
+    """Inside the job's context: call the function, and run it until it first waits.
+
+    Returns its coroutine and what that waits for; None and its result when it never waited.
+    """
+    CURRENT.set(current)
+    coroutine = function(*args, **kwargs)
+    try:
+        return coroutine, coroutine.send(None)
+    except StopIteration as end:
+        # An async function cannot let a StopIteration of its own out: this is its return.
+        return None, end.value
+
 
 @types.coroutine
-def within(
-    context: Context, coroutine: Coroutine[Any, Any, Any], waits: Callable[[], object]
-) -> Generator[Any, Any, Any]:
-    """Await the coroutine with this context around each of its steps; `waits` is called when it first waits.
-
-    A task per job costs more than a short job: here the jobs of one slot share a task, and what
-    one of them sets in its context stays its own.
-    """
+def rest_of(context: Context, coroutine: Coro, waits_for: Any) -> Generator[Any, Any, Any]:
+    """Await a coroutine that has begun, with this context around each of its steps."""
     step, send, throw = context.run, coroutine.send, coroutine.throw
     try:
-        waits_for = step(send, None)
-        waits()
         while True:
             try:
                 answer = yield waits_for
@@ -28,8 +44,16 @@ def within(
             else:
                 waits_for = step(send, answer)
     except StopIteration as end:
-        # An async function cannot let a StopIteration of its own out: this is its return.
         return end.value
+
+
+async def within(context: Context, coroutine: Coro) -> Any:
+    """Await a coroutine that has not begun, with this context around each of its steps."""
+    try:
+        waits_for = context.run(coroutine.send, None)
+    except StopIteration as end:
+        return end.value
+    return await rest_of(context, coroutine, waits_for)
 
 
 def refuse_generator(value: object) -> None:

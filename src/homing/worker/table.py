@@ -27,7 +27,7 @@ class Entry:
 
     __slots__ = (
         "abandoned", "claimed_s", "interrupted", "job", "kind", "lease", "limit_s", "overdue",
-        "slot", "started_s", "stop", "task", "wait_ms",
+        "ran_s", "slot", "started_s", "stop", "task", "wait_ms",
     )  # fmt: skip
 
     def __init__(
@@ -40,6 +40,8 @@ class Entry:
         self.claimed_s = claimed_s
         self.wait_ms = wait_ms
         self.started_s = 0.0
+        #: How long its run took, once it is over.
+        self.ran_s = 0.0
         self.slot = -1
         #: Its time limit in seconds, None for none.
         self.limit_s: float | None = None
@@ -54,32 +56,33 @@ class Entry:
 
 
 class Pace:
-    """How fast jobs of one kind end while any run, and how long one takes; recent ones count more."""
+    """How fast jobs of one kind end while any slot is taken, and how long one takes; recent ones count more."""
 
-    __slots__ = ("_busy_from_s", "_busy_s", "_ended", "_running", "_spent_s")
+    __slots__ = ("_busy_from_s", "_busy_s", "_ended", "_spent_s")
 
     def __init__(self) -> None:
-        self._running = 0
-        self._busy_from_s = 0.0
+        self._busy_from_s: float | None = None
         self._busy_s = 0.0
         self._spent_s = 0.0
         self._ended = 0.0
 
-    def started(self, now_s: float) -> None:
-        if self._running == 0:
-            self._busy_from_s = now_s
-        self._running += 1
+    def busy(self, now_s: float) -> None:
+        """The first slot was taken."""
+        self._busy_from_s = now_s
 
-    def ended(self, now_s: float, spent_s: float) -> None:
-        self._running -= 1
+    def idle(self, now_s: float) -> None:
+        """The last slot is free again."""
+        if self._busy_from_s is not None:
+            self._busy_s += now_s - self._busy_from_s
+            self._busy_from_s = None
+
+    def ended(self, spent_s: float) -> None:
         self._ended += 1
         self._spent_s += spent_s
-        if self._running == 0:
-            self._busy_s += now_s - self._busy_from_s
 
     def prefetch(self, now_s: float) -> int:
         """Jobs that fit in the horizon, as recent ones went; none when one takes longer than it."""
-        if self._running:
+        if self._busy_from_s is not None:
             self._busy_s += now_s - self._busy_from_s
             self._busy_from_s = now_s
         if not self._ended or self._spent_s > self._ended * HORIZON_S:
@@ -94,9 +97,10 @@ class Pace:
 class Bench:
     """The slots of one kind and the jobs that wait for them."""
 
-    __slots__ = ("buffer", "free", "kind", "pace", "wake_at")
+    __slots__ = ("_size", "buffer", "free", "kind", "pace", "wake_at")
 
     def __init__(self, kind: Kind, size: int, first: int) -> None:
+        self._size = size
         self.kind = kind
         self.free = list(range(first + size - 1, first - 1, -1))
         self.buffer: deque[Entry] = deque()
@@ -108,6 +112,17 @@ class Bench:
     def spare(self) -> int:
         """Free slots that no buffered job is for; negative: so many wait."""
         return len(self.free) - len(self.buffer)
+
+    def take(self, now_s: float) -> int:
+        """A free slot."""
+        if len(self.free) == self._size:
+            self.pace.busy(now_s)
+        return self.free.pop()
+
+    def give_back(self, slot: int, now_s: float) -> None:
+        self.free.append(slot)
+        if len(self.free) == self._size:
+            self.pace.idle(now_s)
 
 
 class Table:
@@ -211,20 +226,20 @@ class Table:
         """Whether a job of this kind waits for a slot, and may start."""
         return bool(self.benches[kind].buffer) or (self.suspect is not None and self._quiet_for(kind))
 
-    def next(self, kind: Kind) -> Entry | None:
-        """The next job of this kind that may start now, in the order of their claims."""
+    def next(self, kind: Kind, now_s: float) -> Entry | None:
+        """The next job of this kind that may start now (`boot_s()`), in the order of their claims."""
         bench = self.benches[kind]
         # Looking at a lease may show that it is lost, and then its jobs leave the buffer for a new one.
         while buffer := bench.buffer:
-            entry = buffer.popleft()
-            if entry.lease.good():
+            lease = buffer[0].lease
+            if now_s < lease.end_s or lease.good():
+                entry = buffer.popleft()
                 if len(buffer) == bench.wake_at:
                     self.wake()
                 return entry
-            if not entry.lease.lost:
-                # Nobody knows whether it is still ours: it waits until the lease was asked for.
-                buffer.appendleft(entry)
-                return None
+            if not lease.lost:
+                return None  # nobody knows whether it is still ours: it waits until the lease was asked for
+            self._take_out(bench, lambda entry, lost=lease: entry.lease is lost)  # type: ignore[misc]
         suspect = self.suspect
         if suspect is None or not self._quiet_for(kind) or not suspect.lease.good():
             return None

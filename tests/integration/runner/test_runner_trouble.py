@@ -172,7 +172,7 @@ async def test_a_lease_in_doubt_is_asked_for_before_anything_starts(
 
         monkeypatch.setattr(type(lease), "ask", lambda _, run: ask_late(run))
         monkeypatch.setattr(runner._executor, "pulse", lambda: count("pulse", beat))
-        monkeypatch.setattr(runner._table, "next", lambda kind: count("next", pick, kind))
+        monkeypatch.setattr(runner._table, "next", lambda *words: count("next", pick, *words))
         step.enqueue(1)
         await until(lambda: worker.held == 1)
         await until(lambda: calls["pulse"] == 3)
