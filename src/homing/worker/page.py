@@ -5,6 +5,7 @@ the leases' ends and what the ticks saw. Each number is an aligned 8-byte store.
 """
 
 import mmap
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -19,11 +20,14 @@ ID_BYTES = 64
 
 _HEAD = 8  # numbers: pulse, longest limit, the rest is spare
 _MEMBER = 4  # lease end (s), lost, waiting, alone
-_SLOT = 2 + ID_BYTES // 8  # member index + 1 (written last), length of the id, the id
+_SLOT = 2 + ID_BYTES // 8  # the id, its length, member index + 1
+_MEMBER_AT = ID_BYTES // 8 + 1
 
 _MEMBERS_AT = _HEAD
 _SLOTS_AT = _MEMBERS_AT + MEMBERS_MAX * _MEMBER
 PAGE_BYTES = 8 * (_SLOTS_AT + SLOTS_MAX * _SLOT)
+#: Writes its fields in their order: the member, which says that the rest holds, is the last.
+_pack_slot = struct.Struct(f"{ID_BYTES}sqq").pack_into
 
 
 class _Memory:
@@ -60,8 +64,10 @@ class Page:
 
     def __init__(self, fd: int, announce: Callable[[Joined | int], None]) -> None:
         self._memory = _Memory(fd)
+        self._raw, self._whole = self._memory.raw, self._memory.whole
         self._announce = announce
         self._index: dict[tuple[str, str], int] = {}
+        self._slot_member: dict[str, int] = {}  # worker -> what its slots bear
         self._joined_s: dict[int, float] = {}
         self._of_queue: dict[str, int] = {}
         self._free = list(range(MEMBERS_MAX - 1, -1, -1))
@@ -72,6 +78,7 @@ class Page:
             if not self._free:
                 raise SettingsError(f"one worker process can work on at most {MEMBERS_MAX} queues")
             index = self._index[queue, worker] = self._free.pop()
+            self._slot_member[worker] = index + 1
             self._joined_s[index] = boot_s()
             for offset in range(1, _MEMBER):
                 self._memory.whole[_MEMBERS_AT + index * _MEMBER + offset] = 0
@@ -84,6 +91,7 @@ class Page:
         index = self._index.pop((queue, worker), None)
         if index is None:
             return
+        self._slot_member.pop(worker, None)
         self._memory.reals[_MEMBERS_AT + index * _MEMBER] = 0.0
         self._free.insert(0, index)  # the longest unused is taken first
         if self._of_queue.get(queue) == index:
@@ -107,14 +115,12 @@ class Page:
         return 0 if index is None else self._memory.whole[_MEMBERS_AT + index * _MEMBER + offset]
 
     def started(self, slot: int, queue: str, worker: str, job_id: str) -> None:
-        memory, at = self._memory, _SLOTS_AT + slot * _SLOT
-        name = job_id.encode()[:ID_BYTES]
-        memory.raw[8 * (at + 2) : 8 * (at + 2) + len(name)] = name
-        memory.whole[at + 1] = len(name)
-        memory.whole[at] = self._index.get((queue, worker), -1) + 1
+        name = job_id.encode()
+        member = self._slot_member.get(worker, 0)
+        _pack_slot(self._raw, 8 * (_SLOTS_AT + slot * _SLOT), name, min(len(name), ID_BYTES), member)
 
     def ended(self, slot: int) -> None:
-        self._memory.whole[_SLOTS_AT + slot * _SLOT] = 0
+        self._whole[_SLOTS_AT + slot * _SLOT + _MEMBER_AT] = 0
 
     def pulse(self, limit_s: float) -> None:
         self._memory.reals[1] = limit_s
@@ -150,10 +156,10 @@ class PageView:
         found: dict[int, list[str]] = {}
         for slot in range(SLOTS_MAX):
             at = _SLOTS_AT + slot * _SLOT
-            index = self._memory.whole[at] - 1
+            index = self._memory.whole[at + _MEMBER_AT] - 1
             if index >= 0:
-                length = min(self._memory.whole[at + 1], ID_BYTES)
-                name = bytes(self._memory.raw[8 * (at + 2) : 8 * (at + 2) + length])
+                length = min(self._memory.whole[at + _MEMBER_AT - 1], ID_BYTES)
+                name = bytes(self._memory.raw[8 * at : 8 * at + length])
                 found.setdefault(index, []).append(name.decode("ascii", "replace"))
         return found
 
