@@ -24,8 +24,9 @@ class Annotation:
     """What a parameter takes; without a type that can be checked, any JSON."""
 
     def __init__(self, kind: Any = Any) -> None:
-        self._kind = kind if _checkable(kind) else Any
-        self._decoder = codec.decoder_of(self._kind)
+        #: What it is read as.
+        self.kind = kind if _checkable(kind) else Any
+        self._decoder = codec.decoder_of(self.kind)
 
     def carries(self, kind: type) -> bool:
         """Whether each value of exactly this type arrives equal: what has a form in JSON has one that is it."""
@@ -43,7 +44,7 @@ class Annotation:
         said = ""
         for strict in (True, False):
             try:
-                return msgspec.convert(text, self._kind, strict=strict, dec_hook=codec.decode_other)
+                return msgspec.convert(text, self.kind, strict=strict, dec_hook=codec.decode_other)
             except msgspec.ValidationError as error:
                 said = codec.why(error)
         try:

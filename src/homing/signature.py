@@ -17,7 +17,7 @@ from homing import codec
 from homing.annotation import Annotation, Misfit, annotations_of
 from homing.errors import DecodeError, EncodeError, WrongKind
 
-Arguments = tuple[list[Any], dict[str, Any]]
+Arguments = tuple[Sequence[Any], dict[str, Any]]
 
 _ONLY_POSITIONAL, _BOTH, _ONLY_NAMED = (
     Parameter.POSITIONAL_ONLY,
@@ -28,6 +28,7 @@ _KINDS = (_ONLY_POSITIONAL, _BOTH, _ONLY_NAMED, Parameter.VAR_POSITIONAL, Parame
 _NEVER = 1 << 30
 #: How many shapes of calls a signature remembers as sure.
 _SURE_MAX = 64
+_UNREADABLE = (msgspec.MsgspecError, ValueError, RecursionError)
 _CALL: msgspec.json.Decoder[tuple[list[msgspec.Raw], dict[str, msgspec.Raw]]]
 _CALL = msgspec.json.Decoder(tuple[list[msgspec.Raw], dict[str, msgspec.Raw]])
 
@@ -54,6 +55,10 @@ class Signature:
             for one in parameters
             if one.default is Parameter.empty and one.name not in (self._rest, self._others)
         }
+        #: Reads a call of as many arguments, none by name, as the last two had.
+        self._like_the_last: Callable[[bytes], Arguments] | None = None
+        self._last_shape: int | None = None
+        self._decoders: dict[int, Callable[[bytes], Arguments]] = {}
         #: A call without names and with at least so many arguments lacks none.
         self._least = len(self._required) if self._required <= set(self._positional) else _NEVER
         #: Shapes of calls that fit, and arrive equal whatever their values are.
@@ -139,14 +144,37 @@ class Signature:
 
     def decode(self, payload: bytes) -> Arguments:
         """The arguments of a stored call as annotated; DecodeError names the parameter that does not fit."""
+        if self._like_the_last is not None:
+            try:
+                call = self._like_the_last(payload)
+            except _UNREADABLE:
+                self._last_shape = None  # of another shape, or wrong: looking closer tells
+            else:
+                if not call[1]:
+                    return call
         try:
             args, kwargs = _CALL.decode(payload)
-        except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        except _UNREADABLE as error:
             problem = codec.why(error)
             raise DecodeError(
                 f"the payload of {self.name}() is not JSON [args, kwargs]: {problem}"
             ) from error
-        return self._read(args, kwargs)
+        read = self._read(args, kwargs)
+        self._expect(-1 if kwargs or len(args) > len(self._positional) else len(args))
+        return read
+
+    def _expect(self, shape: int) -> None:
+        """Calls of one shape come in rows: from the third on each is read in one go."""
+        alike = shape >= 0 and shape == self._last_shape
+        self._last_shape, self._like_the_last = shape, self._decoder_of(shape) if alike else None
+
+    def _decoder_of(self, count: int) -> Callable[[bytes], Arguments]:
+        """Decodes a call of so many arguments, none by name, each as it is annotated."""
+        if count not in self._decoders:
+            kinds = tuple(one.kind for one in self._in_order[:count])
+            call: Any = tuple[tuple[kinds], dict[str, msgspec.Raw]]  # type: ignore[valid-type]
+            self._decoders[count] = codec.decoder_of(call).decode
+        return self._decoders[count]
 
     def message(self, payload: bytes, fields: Mapping[str, str] | None = None) -> Arguments:
         """The arguments for a message: an object's members by name, any other value as the only one.

@@ -1,7 +1,7 @@
 """The start and the end of a run, whatever runs it: what the table, the heart and the desk are told."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 from homing.delivery.heart import Heart, boot_s
@@ -10,7 +10,7 @@ from homing.job import Decision
 from homing.worker.alarm import time_limit
 from homing.worker.table import Entry, Table
 
-Call = tuple[tuple[Any, ...] | list[Any], dict[str, Any]]
+Call = tuple[Sequence[Any], dict[str, Any]]
 
 
 class Desk(Protocol):
