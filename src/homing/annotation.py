@@ -30,7 +30,7 @@ class Annotation:
 
     def carries(self, kind: type) -> bool:
         """Whether each value of exactly this type arrives equal: what has a form in JSON has one that is it."""
-        return kind in _EXACT and self._kind in (kind, kind | None, Any)
+        return kind in _EXACT and self.kind in (kind, kind | None, Any)
 
     def decode(self, data: bytes | msgspec.Raw) -> Any:
         """The value of this JSON, strictly of the type; Misfit otherwise."""

@@ -85,6 +85,10 @@ class Ack(Struct, frozen=True):
     result: bytes = b""
 
 
+#: The end of most jobs: the handler returned None.
+DONE = Ack()
+
+
 class Again(Struct, frozen=True):
     """Run again in `delay_ms`, with `attempt` attempts charged and `meta` in place of the old one."""
 

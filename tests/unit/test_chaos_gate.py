@@ -33,7 +33,7 @@ def test_each_patch_changes_a_copy_of_the_package_and_nothing_else(tmp_path: Pat
 
 def test_a_patch_that_does_not_apply_any_more_is_an_error(tmp_path: Path) -> None:
     patch = tmp_path / "old.patch"
-    patch.write_text(ALL[0].patch.read_text().replace("self._table", "self._chair"))
+    patch.write_text(ALL[0].patch.read_text().replace("table.put", "chair.put"))
     with pytest.raises(RuntimeError, match=r"old.patch does not apply any more"):
         gate.broken(patch, tmp_path / "copy")
 

@@ -44,7 +44,7 @@ def entry(
     lease: Lease, number: int, kind: Kind = "async", *, alone: bool = False, age_s: float = 0.0
 ) -> Entry:
     job = Claimed(f"job{number}", b"0", "task", b"[[],{}]", 0, b"", 0, alone=alone)
-    return Entry(lease, job, None, kind, claimed_s=boot_s() - age_s, wait_ms=0)
+    return Entry(lease, job, None, kind, boot_s() - age_s)
 
 
 def take(of: Table, kind: Kind = "async") -> Entry:

@@ -14,7 +14,7 @@ from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.lease import Lease
 from homing.engines.engine import BATCH_MAX
 from homing.errors import LeaseLost, QueueFull
-from homing.job import Ack, Again, Dead, Settled, Settlement
+from homing.job import DONE, Ack, Again, Dead, Settled, Settlement
 
 #: The most bytes of results, errors and metas in one call.
 BATCH_BYTES = 4 * 1024 * 1024
@@ -39,6 +39,7 @@ class Settler:
         self._account = account
         self._assurance = assurance or Assurance(lease.queue, None)
         self._waiting: list[Held] = []
+        self._heavy = False  # some of them are not just an end, and may be too much for one call
         self._in_flight = 0
         self._number = 0  # of the batch in flight: a copy of it that comes late does nothing
         self._pump: asyncio.Task[None] | None = None
@@ -55,6 +56,8 @@ class Settler:
             self._account.thrown_away(1)
             return
         self._waiting.append((settlement, held))
+        if settlement.decision is not DONE:
+            self._heavy = True
         if self._pump is None:
             # The task starts in the loop's next pass: what ends in this one leaves with it.
             self._pump = asyncio.get_running_loop().create_task(self._flush())
@@ -82,6 +85,10 @@ class Settler:
             self._pump = None
 
     def _take(self) -> list[Held]:
+        waiting = self._waiting
+        if len(waiting) <= BATCH_MAX and not self._heavy:
+            self._waiting = []
+            return waiting
         size = 0
         for count, (settlement, _) in enumerate(self._waiting):
             size += _weight(settlement)
@@ -90,6 +97,7 @@ class Settler:
         else:
             count = len(self._waiting)
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._heavy = self._heavy and bool(self._waiting)
         return batch
 
     async def _send(self, batch: list[Held]) -> None:
@@ -145,8 +153,9 @@ class Settler:
     def _answered(self, batch: list[Held], settled: Settled) -> None:
         jobs = self._lease.jobs
         for settlement, held in batch:
-            if jobs.get(settlement.id) is held:
-                del jobs[settlement.id]
+            known = jobs.pop(settlement.id, None)
+            if known is not held and known is not None:  # delivered again meanwhile
+                jobs[settlement.id] = known
         if settled.refused:
             events.emit(
                 "outcomes_refused", level=logging.WARNING, queue=self._lease.queue, ids=settled.refused

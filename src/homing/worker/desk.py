@@ -12,6 +12,7 @@ from homing.delivery.lease import Lease
 from homing.delivery.settler import Run, Settler
 from homing.durability import Proof
 from homing.job import (
+    DONE,
     Ack,
     Again,
     Cancelled,
@@ -51,7 +52,7 @@ COUNTED: Mapping[type, str] = {
     Cancelled: "cancelled",
     HandBack: "released",
 }
-_DONE, _BACK = Ack(), HandBack()
+_BACK = HandBack()
 
 
 class Desk:
@@ -101,47 +102,34 @@ class Desk:
 
     def accept(self, lease: Lease, claim: Claim) -> None:
         """Put claimed jobs where their kind waits; what nobody here knows goes to another worker."""
-        now_s = boot_s()
+        now_s, now_ms = boot_s(), claim.now_ms
+        table, tasks, taker = self._table, self._tasks, self._takers.get(lease.queue)
         self.counts["claimed"] += len(claim.jobs)
-        self._table.weighed(lease.queue, claim.jobs)
-        closed, seal = self._table.closed, self._seal
+        table.weighed(lease.queue, claim.jobs)
         for job in claim.jobs:
-            task = self._task(lease.queue, job)
-            entry = Entry(
-                lease,
-                job,
-                task,
-                "async" if task is None else task.kind,
-                claimed_s=now_s,
-                wait_ms=max(0, claim.now_ms - job.since_ms),
-            )
-            if job.corrupted:
-                lease.jobs[job.id] = entry
-                events.emit(
-                    "job_corrupted", level=logging.ERROR, queue=lease.queue, job=job.id, task=job.task
-                )
-                self._settle(entry, corrupted(job))
-            elif seal is not None and (fault := seal.fault(lease.queue, job)):
-                lease.jobs[job.id] = entry
-                events.emit(
-                    "job_not_signed", level=logging.ERROR, queue=lease.queue, job=job.id, because=fault
-                )
-                self._settle(entry, not_signed(job, fault))
-            elif task is None:
-                lease.jobs[job.id] = entry
-                decision = unknown_task(job, now_ms=claim.now_ms, patience_ms=self._patience_ms)
-                events.emit(
-                    "task_unknown", level=logging.WARNING, queue=lease.queue, job=job.id, task=job.task
-                )
-                self._settle(entry, decision)
-            elif closed or (job.alone and self._table.suspect is not None):
-                lease.jobs[job.id] = entry
-                self.hand_back(entry)
+            task = tasks.get(job.task) if job.task else taker
+            kind = "async" if task is None else task.kind
+            entry = Entry(lease, job, task, kind, now_s, max(0, now_ms - job.since_ms))
+            if (verdict := self._turned_away(lease.queue, job, task, now_ms)) is None:
+                table.put(entry)
             else:
-                self._table.put(entry)
+                lease.jobs[job.id] = entry
+                self._settle(entry, verdict)
 
-    def _task(self, queue: str, job: Claimed) -> Registered | None:
-        return self._tasks.get(job.task) if job.task else self._takers.get(queue)
+    def _turned_away(self, queue: str, job: Claimed, task: Registered | None, now_ms: int) -> Decision | None:
+        """What becomes of a job that does not run here; None for all others."""
+        if job.corrupted:
+            events.emit("job_corrupted", level=logging.ERROR, queue=queue, job=job.id, task=job.task)
+            return corrupted(job)
+        if self._seal is not None and (fault := self._seal.fault(queue, job)):
+            events.emit("job_not_signed", level=logging.ERROR, queue=queue, job=job.id, because=fault)
+            return not_signed(job, fault)
+        if task is None:
+            events.emit("task_unknown", level=logging.WARNING, queue=queue, job=job.id, task=job.task)
+            return unknown_task(job, now_ms=now_ms, patience_ms=self._patience_ms)
+        if self._table.closed or (job.alone and self._table.suspect is not None):
+            return _BACK
+        return None
 
     def _lost(self, lease: Lease) -> None:
         dropped = self._table.drop(lease)
@@ -177,7 +165,7 @@ class Desk:
         return call
 
     def returned(self, entry: Entry, value: object) -> None:
-        self._settle(entry, _DONE if value is None else self._decide(entry, Returned(value)))
+        self._settle(entry, DONE if value is None else self._decide(entry, Returned(value)))
 
     def raised(self, entry: Entry, error: BaseException) -> None:
         self._settle(entry, self._decide(entry, Raised(error)))
@@ -217,12 +205,12 @@ class Desk:
 
     def settled(self, settlements: list[Settlement], refused: list[str]) -> None:
         counts = self.counts
-        gone = set(refused)
-        for settlement in settlements:
-            if settlement.id in gone:
-                counts["refused"] += 1
-            else:
-                counts[COUNTED[type(settlement.decision)]] += 1
+        if refused:
+            gone = set(refused)
+            counts["refused"] += sum(settlement.id in gone for settlement in settlements)
+            settlements = [settlement for settlement in settlements if settlement.id not in gone]
+        for kind, count in Counter([type(settlement.decision) for settlement in settlements]).items():
+            counts[COUNTED[kind]] += count
         self._table.wake()
 
     def thrown_away(self, count: int) -> None:

@@ -85,7 +85,8 @@ class Runs:
         self.now_s = now_s = boot_s()
         del running[slot]
         self._heart.ended(slot)
-        entry.stop = None
+        if entry.stop is not None:
+            entry.stop = None
         entry.ran_s = ran_s = now_s - entry.started_s
         bench = self._table.benches[entry.kind]
         bench.pace.ended(ran_s)

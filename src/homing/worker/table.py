@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
+from msgspec import Struct
+
 from homing.delivery.heart import boot_s
 from homing.delivery.lease import Lease
 from homing.job import Claimed
@@ -22,37 +24,29 @@ OUTCOMES_MAX = 2_000
 CROWDED_S = 5.0
 
 
-class Entry:
+class Entry(Struct, eq=False):
     """One delivery of a job: from its claim to its settlement."""
 
-    __slots__ = (
-        "abandoned", "claimed_s", "interrupted", "job", "kind", "lease", "limit_s", "overdue",
-        "ran_s", "slot", "started_s", "stop", "task", "wait_ms",
-    )  # fmt: skip
-
-    def __init__(
-        self, lease: Lease, job: Claimed, task: Any, kind: Kind, *, claimed_s: float, wait_ms: int
-    ) -> None:
-        self.lease = lease
-        self.job = job
-        self.task = task
-        self.kind = kind
-        self.claimed_s = claimed_s
-        self.wait_ms = wait_ms
-        self.started_s = 0.0
-        #: How long its run took, once it is over.
-        self.ran_s = 0.0
-        self.slot = -1
-        #: Its time limit in seconds, None for none.
-        self.limit_s: float | None = None
-        #: Its time limit passed: an end by our own cancel is a TimeLimitExceeded.
-        self.overdue = False
-        #: It was cancelled by a second stop signal: it goes back uncharged.
-        self.interrupted = False
-        #: Given up as stuck: whatever it does from now on is nobody's business.
-        self.abandoned = False
-        #: Ends its run early, where that can be done.
-        self.stop: Callable[[], object] | None = None
+    lease: Lease
+    job: Claimed
+    task: Any
+    kind: Kind
+    claimed_s: float
+    wait_ms: int = 0
+    started_s: float = 0.0
+    #: How long its run took, once it is over.
+    ran_s: float = 0.0
+    slot: int = -1
+    #: Its time limit in seconds, None for none.
+    limit_s: float | None = None
+    #: Its time limit passed: an end by our own cancel is a TimeLimitExceeded.
+    overdue: bool = False
+    #: It was cancelled by a second stop signal: it goes back uncharged.
+    interrupted: bool = False
+    #: Given up as stuck: whatever it does from now on is nobody's business.
+    abandoned: bool = False
+    #: Ends its run early, where that can be done.
+    stop: Callable[[], object] | None = None
 
 
 class Pace:
@@ -190,7 +184,7 @@ class Table:
     def weighed(self, queue: str, jobs: Sequence[Claimed]) -> None:
         """Learn from a claim how heavy the jobs of this queue are, so that the next one is no flood."""
         if jobs:
-            size = sum(len(job.payload) for job in jobs) // len(jobs)
+            size = sum([len(job.payload) for job in jobs]) // len(jobs)
             self._weights[queue] = max(1, size, self._weights.get(queue, 1) // 2)
 
     async def changed(self, timeout_s: float) -> None:
