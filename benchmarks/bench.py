@@ -4,6 +4,7 @@ import os
 import platform
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +20,8 @@ from benchmarks.venvs import Place, here, place_for
 #: The scenario whose figure tells the others how fast a row is.
 RATE = ("drain-1", "jobs_per_s")
 
+#: How often a row may fail in a scenario before it is given up in this session.
+TRIES = 2
 #: What `takes_s` of a scenario supposes that a run measures for.
 PLANNED_S = 1.5
 
@@ -48,12 +51,14 @@ class Bench:
                 for setup in self.setups:
                     self.store.cells.get(scenario.name, {}).pop(setup.row, None)
         for scenario in self.scenarios:
-            given_up = set[str]()
+            failures = Counter[str]()
             for number in range(max(self.runs, self.peer_runs, *(scenario.runs or ()))):
                 for setup in self.setups:
                     wanted = self.wanted(scenario, setup)
-                    if setup.row not in given_up and not self.turn(scenario, setup, number, wanted=wanted):
-                        given_up.add(setup.row)
+                    while failures[setup.row] < TRIES and not self.turn(
+                        scenario, setup, number, wanted=wanted
+                    ):
+                        failures[setup.row] += 1
         self.store.sessions[-1]["ended"] = f"{datetime.now(UTC):%Y-%m-%d %H:%M} UTC"
         self.store.save(self.data)
 
@@ -89,7 +94,7 @@ class Bench:
             )
 
     def turn(self, scenario: Scenario, setup: Setup, number: int, *, wanted: int) -> bool:
-        """One run, when this cell still wants it. False when it failed: it is not tried again in this session."""
+        """One run, when this cell still wants it. False when it failed."""
         place = self.places[setup.pins]
         if place.failed or number >= wanted:
             return True

@@ -100,7 +100,7 @@ def _homing(name: str, said: str, concurrency: int, *words: str, **more: Any) ->
 
 
 #: Where more jobs at once, or more threads, change anything.
-_WIDER = ("drain-1", "drain-2", "drain-threads", "io-1000", "cpu")
+_WIDER = ("drain-1", "drain-threads", "io-1000", "cpu")
 _NEWER: dict[str, Any] = {"pins": (PROJECT,), "python": (3, 13), "only": ("drain-1", "drain-threads")}
 HOMING = (
     _homing("streams", "defaults: 100 async jobs or 16 threads in one child process", 100),

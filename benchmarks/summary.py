@@ -31,6 +31,8 @@ class Line:
     rows: tuple[str, str] = (STREAMS, LISTS)
     loops: tuple[tuple[str, str], ...] = ()
     wanted: tuple[tuple[str, str], ...] = ()
+    #: Whether peers are shown beside.
+    peers: bool = True
     #: A row whose ratio to homing's streams is told although nothing is wanted of it.
     told: tuple[str, str] | None = None
 
@@ -52,9 +54,9 @@ LINES = (
                 ("peers_python", "times the best in pure Python"), ("peers_rust", "times the best with a Rust core")),
         told=(LIMIT, "of the tuned loop"),
     ),
-    Line(said="the same, homing on CPython 3.13", scenario="drain-1", figure="jobs_per_s", rows=_NEWER),
+    Line(said="the same, homing on CPython 3.13", scenario="drain-1", figure="jobs_per_s", rows=_NEWER, peers=False),
     Line(said="No-op jobs in threads, jobs/s", scenario="drain-threads", figure="jobs_per_s", wanted=_both("threads")),
-    Line(said="the same, homing on CPython 3.13", scenario="drain-threads", figure="jobs_per_s", rows=_NEWER),
+    Line(said="the same, homing on CPython 3.13", scenario="drain-threads", figure="jobs_per_s", rows=_NEWER, peers=False),
     Line(said="No-op jobs, two processes, jobs/s", scenario="drain-2", figure="jobs_per_s", loops=_OF_LOOPS,
          wanted=_both("two", "times one process, or cores busy,")),
     Line(
@@ -118,7 +120,7 @@ def _row(line: Line, store: Store, judged: Mapping[str, Verdict]) -> tuple[str, 
         return None
     peers, ahead = list[str](), False
     for kind in KINDS:
-        best = best_of(store, line.scenario, line.figure, kind, line.sense)
+        best = best_of(store, line.scenario, line.figure, kind, line.sense) if line.peers else None
         better = best is not None and ours[0] is not None and _beats(best[1], ours[0], line.sense)
         ahead |= better
         peers.append(_peer(best, better=better, unit=line.unit))

@@ -92,7 +92,7 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "one thread",
-        "4 threads; no results are stored (results=False) where nobody waits",
+        "4 threads; no results are stored (results=False) where nobody waits, a look every 5 ms (max_delay) where somebody does",
         better={"concurrency": 4, "rate": 6_000},
         queue="huey", pins=HUEY, module=_module("huey_tasks"), alone=True,
         worker=("{bin}/huey_consumer", "benchmarks.peers.huey_tasks.huey", "--quiet", "--workers", "{concurrency}"),

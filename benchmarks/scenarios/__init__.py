@@ -103,102 +103,102 @@ SCENARIOS: dict[str, Scenario] = {
     each.name: each
     for each in (
         Scenario(
-            name="drain-1", title="No-op jobs, one process", measure=drain.one, fits=_runs("async"),
+            name="drain-1", takes_s=3, title="No-op jobs, one process", measure=drain.one, fits=_runs("async"),
             figure="jobs_per_s", unit="jobs/s", also=_COSTS, rated=False,
         ),
         Scenario(
-            name="latency-idle", title="From enqueue to start and result, idle worker", measure=latency.idle,
+            name="latency-idle", takes_s=4.5, title="From enqueue to start and result, idle worker", measure=latency.idle,
             fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less", also=_DELAYS,
         ),
         Scenario(
-            name="server", title="The server's time for a job of 200 bytes, its whole life", measure=drain.server,
+            name="server", takes_s=3, title="The server's time for a job of 200 bytes, its whole life", measure=drain.server,
             fits=_runs("async"), figure="server_us_per_job", unit="µs", better="less", peers="none",
             also=(("server_us_enqueue", "of it the enqueue"), ("commands_per_job", "commands"), ("flights_per_job", "flights")),
         ),
         Scenario(
-            name="drain-2", title="No-op jobs, two processes", measure=drain.two, fits=_runs("async"), peers="tuned",
+            name="drain-2", takes_s=4.5, title="No-op jobs, two processes", measure=drain.two, fits=_runs("async"), peers="tuned",
             figure="jobs_per_s", unit="jobs/s", also=(*_COSTS, ("cores_busy", "cores busy")),
         ),
         Scenario(
-            name="drain-threads", title="No-op jobs in threads, one process", measure=drain.threads, peers="tuned",
+            name="drain-threads", takes_s=4.5, title="No-op jobs in threads, one process", measure=drain.threads, peers="tuned",
             fits=_runs("threads"), figure="jobs_per_s", unit="jobs/s", also=_COSTS,
         ),
         Scenario(
-            name="enqueue-sync", title="Enqueue one by one", measure=enqueue.singly_sync, fits=_calls("sync"), peers="tuned",
+            name="enqueue-sync", takes_s=1.7, title="Enqueue one by one", measure=enqueue.singly_sync, fits=_calls("sync"), peers="tuned",
             figure="jobs_per_s", unit="jobs/s",
             also=(("us_per_call", "µs a call"), ("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
         ),
         Scenario(
-            name="enqueue-100", title="Enqueue, 100 calls in flight", measure=enqueue.concurrent, peers="tuned",
+            name="enqueue-100", takes_s=2, title="Enqueue, 100 calls in flight", measure=enqueue.concurrent, peers="tuned",
             fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
             also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
         ),
         Scenario(
-            name="enqueue-bulk", title="Enqueue many in one call", measure=enqueue.bulk, peers="tuned",
+            name="enqueue-bulk", takes_s=2, title="Enqueue many in one call", measure=enqueue.bulk, peers="tuned",
             fits=lambda setup: "" if setup.bulk else "it has no call for many", figure="jobs_per_s", unit="jobs/s",
             also=(("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
         ),
         Scenario(
-            name="io-100", title="Jobs that wait 50 ms, 100 at once", measure=waits.hundred, fits=_naps(100), peers="tuned",
+            name="io-100", takes_s=3, title="Jobs that wait 50 ms, 100 at once", measure=waits.hundred, fits=_naps(100), peers="tuned",
             figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"), ("processes", "processes")),
         ),
         Scenario(
-            name="io-1000", title="Jobs that wait 50 ms, 1,000 at once", measure=waits.thousand, fits=_naps(1_000), peers="tuned",
+            name="io-1000", takes_s=6, title="Jobs that wait 50 ms, 1,000 at once", measure=waits.thousand, fits=_naps(1_000), peers="tuned",
             figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"), ("processes", "processes")),
         ),
         Scenario(
-            name="memory", title="Memory: a waiting job of 200 bytes, a finished one, the worker", peers="tuned",
-            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less", runs=(1, 1),
+            name="memory", takes_s=4.5, title="Memory: a waiting job of 200 bytes, a finished one, the worker", peers="tuned",
+            measure=memory.waiting, fits=_runs("async"), figure="bytes_per_waiting", unit="bytes", better="less", runs=(5, 3),
             also=(("bytes_of_keys", "of its keys"), ("bytes_per_finished", "bytes, finished"), ("worker_rss", "worker's largest process")),
         ),
         Scenario(
-            name="depth", title="Cost of a job beside 1,000,000 that wait, to beside 1,000", measure=depth.depths,
+            name="depth", takes_s=40, title="Cost of a job beside 1,000,000 that wait, to beside 1,000", measure=depth.depths,
             fits=_only_homing, figure="ratio", unit="times", better="less", runs=(1, 1),
             also=(("server_ratio", "of the server's time"), ("depth", "deepest")),
         ),
         Scenario(
-            name="queues", title="Cost of a job spread over 100 queues of one worker", measure=spread.queues,
+            name="queues", takes_s=9, title="Cost of a job spread over 100 queues of one worker", measure=spread.queues,
             fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
         ),
         Scenario(
-            name="idle", title="An idle worker's traffic", measure=idle.idle, fits=_works,
-            figure="flights_per_s", unit="round trips/s", better="less", runs=(1, 1),
+            name="idle", takes_s=9, title="An idle worker's traffic", measure=idle.idle, fits=_works, peers="default",
+            figure="flights_per_s", unit="round trips/s", better="less", runs=(3, 1),
             also=(("commands_per_s", "commands/s"), ("worker_cpu_share", "worker, share of a core")),
         ),
         Scenario(
-            name="soak", title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,
+            name="soak", takes_s=60, title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,
             figure="rss_late", unit="bytes", better="less", runs=(1, 1),
             also=(("rss_early", "after the first 100,000"), ("server_grew_middle", "server grew, 1 M"),
                   ("server_grew_late", "server grew, 2 M")),
         ),
         Scenario(
-            name="drain-million", title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing,
+            name="drain-million", takes_s=25, title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing,
             figure="jobs_per_s", unit="jobs/s", also=_COSTS, runs=(1, 1),
         ),
         Scenario(
-            name="cpu", title="Jobs that burn 10 ms of a core, in processes", measure=waits.burning, peers="default",
+            name="cpu", takes_s=6.5, title="Jobs that burn 10 ms of a core, in processes", measure=waits.burning, peers="default",
             fits=_runs("processes"), figure="share", unit="of the ideal", also=(("jobs_per_s", "jobs/s"),),
         ),
         Scenario(
-            name="enqueue-async", title="Enqueue one by one, awaited", measure=enqueue.singly_async, peers="tuned",
+            name="enqueue-async", takes_s=2.3, title="Enqueue one by one, awaited", measure=enqueue.singly_async, peers="tuned",
             fits=_calls("async"), figure="jobs_per_s", unit="jobs/s",
             also=(("us_per_call", "µs a call"), ("server_us_per_job", "server µs"), ("flights_per_job", "flights")),
         ),
         Scenario(
-            name="latency-half", title="From enqueue to start and result, at half of its own full speed",
+            name="workers", takes_s=16, title="Cost of a job with 8 workers on 2 cores", measure=spread.workers, runs=(3, 3),
+            fits=_only_homing, figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
+        ),
+        Scenario(
+            name="priorities", takes_s=9, title="Cost of a job spread over 10 priorities", measure=spread.priorities, runs=(3, 3),
+            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
+        ),
+        Scenario(
+            name="latency-half", takes_s=8, title="From enqueue to start and result, at half of its own full speed",
             measure=latency.half, fits=_runs("async"), figure="start_p50_ms", unit="ms", better="less", peers="tuned",
             also=(*_DELAYS, ("load_per_s", "load, jobs/s")),
         ),
         Scenario(
-            name="workers", title="Cost of a job with 8 workers on 2 cores", measure=spread.workers, runs=(3, 3),
-            fits=_only_homing, figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
-        ),
-        Scenario(
-            name="priorities", title="Cost of a job spread over 10 priorities", measure=spread.priorities, runs=(3, 3),
-            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
-        ),
-        Scenario(
-            name="start", title="Import and command line", measure=start.start,
+            name="start", takes_s=1, title="Import and command line", measure=start.start,
             fits=lambda setup: "" if setup.row == "homing streams" else "only asked of homing",
             figure="import_ms", unit="ms", better="less",
             also=(("help_ms", "homing --help"), ("python_ms", "python -c pass")),

@@ -4,7 +4,7 @@ from benchmarks.scenarios.scene import Figures, Run
 from benchmarks.setups import Call
 
 #: Expected jobs a second: how long a run takes follows from them, no figure does.
-SINGLY, CONCURRENT, BULK = 5_000, 15_000, 60_000
+SINGLY, CONCURRENT, BULK = 8_000, 25_000, 90_000
 
 
 def _enqueue(run: Run, mode: str, calls: Call, rate: float) -> Figures:

@@ -1,6 +1,7 @@
 """The table of what homing must show: whose figure stands where, and what is marked."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from benchmarks.bench import Bench
 from benchmarks.kinds import best_of
 from benchmarks.peers.setups import PEERS
 from benchmarks.scenarios import SCENARIOS
+from benchmarks.scenarios.scene import Run
 from benchmarks.setups import HOMING, LOOPS
 from benchmarks.stages import PRODUCER, WORKER, stage_of
 from benchmarks.store import Cell, Row, Store
@@ -140,6 +142,24 @@ def test_a_plan_counts_the_runs_that_are_missing() -> None:
         [HOMING[0], *peers], [SCENARIOS["drain-1"]], store, NOWHERE, NOWHERE, 1.5, runs=5, peer_runs=3
     )
     assert next(bench.plan()).split()[:2] == ["drain-1", "9"]
+
+
+@pytest.mark.parametrize(("failures", "kept"), [(1, 3), (2, 0)])
+def test_a_run_that_fails_is_tried_once_more_and_then_given_up(
+    failures: int, kept: int, tmp_path: Path
+) -> None:
+    left = [RuntimeError("it broke")] * failures
+
+    def measure(run: Run) -> dict[str, float]:
+        if left:
+            raise left.pop()
+        return {"jobs_per_s": 1.0}
+
+    scenario = replace(SCENARIOS["drain-1"], measure=measure)
+    store, data = Store(), tmp_path / "data.json"
+    Bench([HOMING[0]], [scenario], store, data, tmp_path, 1.5, runs=3, peer_runs=0).run()
+    cell = Store.load(data).cells["drain-1"]["homing streams"]
+    assert (len(cell.runs), cell.failed) == (kept, "" if kept else "RuntimeError: it broke")
 
 
 @pytest.mark.parametrize(
