@@ -19,8 +19,8 @@ def ref_of(queue: Queue, job_id: str) -> tuple[str, str]:
     """The stream and the entry that the index names."""
     ref = queue.field("index", job_id)
     assert ref is not None
-    priority, entry = ref.decode().split("/")
-    return queue.keys.stream(int(priority)), entry
+    priority, _, entry = ref.decode().rpartition("/")
+    return queue.keys.stream(int(priority or 0)), entry
 
 
 def lose(queue: Queue, *job_ids: str) -> None:

@@ -138,8 +138,8 @@ def _lose_body(queue: Queue, *job_ids: str) -> None:
     """Somebody deletes the bodies of jobs that wait, are active, or are scheduled."""
     for job_id in job_ids:
         if queue.engine.name == "streams" and (ref := queue.field("index", job_id)):
-            priority, entry = ref.decode().split("/")
-            queue.raw.xdel(queue.keys.stream(int(priority)), entry)
+            priority, _, entry = ref.decode().rpartition("/")
+            queue.raw.xdel(queue.keys.stream(int(priority or 0)), entry)
         else:
             queue.raw.delete(queue.keys.job(job_id))
 

@@ -4,7 +4,7 @@ import pytest
 
 from homing.job import Enqueued, NewJob, State
 from tests.conformance.driver import Queue, Whole
-from tests.conformance.jobs import MINUTE_MS, A, B, C, D, at_priority, ids, later, many
+from tests.conformance.jobs import MINUTE_MS, A, B, C, D, at_priority, chosen, ids, later, many
 
 
 def test_a_new_queue_is_empty(queue: Queue) -> None:
@@ -35,6 +35,34 @@ def test_a_job_arrives_as_it_was_enqueued(queue: Queue) -> None:
     assert (second.id, second.task, second.payload, second.meta) == ("bare", "", b'"\\u0000 hello"', b"")
     assert second.token == first.token
     assert queue.whole() == Whole(active={"w1": ["full", "bare"]}, workers=["w1"])
+
+
+def test_a_mixed_batch_keeps_its_order_and_says_which_ids_were_taken(queue: Queue) -> None:
+    queue.enqueue(chosen(B))
+    batch = [
+        NewJob("p1", "send"),
+        NewJob("p2", "send"),
+        NewJob("r1", "report"),
+        chosen(B),
+        chosen(C),
+        NewJob("p3", "send"),
+        chosen(C),
+        later(D, 5),
+        NewJob("m1", "send", meta=b'{"timeout": 3}\n'),
+    ]
+    answers = queue.enqueue(*batch)
+    assert [i for i, answer in enumerate(answers) if answer is Enqueued.EXISTS] == [3, 6]
+    claimed = queue.claim(queue.register())
+    assert [(job.id, job.task, job.meta) for job in claimed] == [
+        ("b", "send", b""),
+        ("p1", "send", b""),
+        ("p2", "send", b""),
+        ("r1", "report", b""),
+        ("c", "send", b""),
+        ("p3", "send", b""),
+        ("m1", "send", b'{"timeout": 3}\n'),
+    ]
+    assert queue.whole() == Whole(active={"w1": ids(claimed)}, scheduled=["d"], ids=2, workers=["w1"])
 
 
 def test_a_payload_may_be_any_bytes(queue: Queue) -> None:

@@ -1,6 +1,8 @@
 """Jobs put in by other programs: a plain XADD, or HSET and LPUSH."""
 
-from homing.job import Enqueued, JobRecord, State
+import pytest
+
+from homing.job import Enqueued, JobRecord, Settled, State
 from tests.conformance.driver import Queue, Whole
 from tests.conformance.jobs import ERROR, A, B, chosen, ids
 
@@ -247,3 +249,28 @@ def test_a_foreign_job_is_its_own_record(queue: Queue) -> None:
         payload=b"[[1],{}]",
         created_ms=record.created_ms,
     )
+
+
+@pytest.mark.parametrize(
+    "entries",
+    [
+        ["5-9", "5-10", "12-0", "100-1"],
+        ["999999999999-5", "1000000000000-3", "1000000000000-12", "10000000000000-0"],
+        ["1700000000000-9", "1700000000000-10", "1700000000000-100", "1700000000001-0"],
+    ],
+)
+@pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]])
+def test_entries_with_any_number_are_settled_in_any_order(
+    queue: Queue, entries: list[str], order: list[int]
+) -> None:
+    if queue.engine.name == "lists":
+        pytest.skip("a list has no entries")
+    for entry in entries:
+        queue.raw.xadd(queue.keys.stream(0), {"payload": "1"}, id=entry)
+    worker = queue.register()
+    jobs = queue.claim(worker)
+    assert [(job.ref.decode(), job.since_ms) for job in jobs] == [
+        (entry, int(entry.partition("-")[0])) for entry in entries
+    ]
+    assert queue.ack(worker, *(jobs[i] for i in order)) == Settled(4)
+    assert queue.whole().active == {}

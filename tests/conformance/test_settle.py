@@ -240,6 +240,32 @@ def test_after_a_lost_lease_nothing_is_settled(queue: Queue) -> None:
     assert queue.dump() == before
 
 
+@pytest.mark.parametrize("order", [[0, 1, 2], [2, 1, 0], [3, 0], [4, 2, 0, 1, 3], [1, 2, 3], [4]])
+def test_jobs_end_in_any_order_and_the_rest_stays(queue: Queue, order: list[int]) -> None:
+    queue.enqueue(*many(5), at_priority(A, 3))
+    worker, other = queue.register(), queue.register()
+    first = queue.claim(worker, limit=6)[1:]  # without the one of priority 3
+    queue.enqueue(B)
+    theirs = queue.claim(other)
+    some = [first[i] for i in order]
+    assert queue.ack(worker, *some, *theirs) == Settled(len(some), ["b"])
+    rest = [job.id for i, job in enumerate(first) if i not in order]
+    assert queue.whole() == Whole(
+        active={"w1": ["a", *rest], "w2": ["b"]}, completed=sorted(ids(some)), workers=["w1", "w2"], refused=1
+    )
+    assert queue.ack(worker, *some) == Settled(0, ids(some))
+
+
+def test_the_two_oldest_may_be_settled_with_one_that_is_not_there(queue: Queue) -> None:
+    queue.enqueue(A, B, C)
+    worker = queue.register()
+    first, second, third = queue.claim(worker)
+    queue.ack(worker, second)
+    assert queue.ack(worker, first, second) == Settled(1, ["b"])
+    assert queue.whole() == Whole(active={"w1": ["c"]}, completed=["a", "b"], workers=["w1"], refused=1)
+    assert queue.ack(worker, third) == Settled(1)
+
+
 def test_an_empty_settle_of_a_member_is_fine(queue: Queue) -> None:
     worker = queue.register()
     assert queue.settle(worker) == Settled(0)

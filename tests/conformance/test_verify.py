@@ -109,7 +109,7 @@ def _lose(queue: Queue, job_id: str) -> None:
     else:
         ref = queue.field("index", job_id)
         assert ref is not None
-        queue.raw.xdel(queue.keys.stream(0), ref.decode().split("/")[1])
+        queue.raw.xdel(queue.keys.stream(0), ref.decode())
 
 
 @pytest.mark.parametrize("state", [State.WAITING, State.SCHEDULED, State.ACTIVE, State.DEAD])

@@ -1,6 +1,7 @@
 """The account of every job, kept from the order in which the server ran the commands."""
 
 from collections import Counter, defaultdict
+from collections.abc import Iterator
 from typing import Any
 
 from homing.command import Command
@@ -8,9 +9,34 @@ from homing.errors import HomingError, LeaseLost
 from homing.job import Claim, Enqueued, Reclaimed, Settled, State
 from tests.conformance.driver import Whole
 
-#: How many arguments each kind of settlement has; the third kind from the end gives the job back.
-WIDTHS = (("acks", 4), ("agains", 6), ("deads", 5), ("backs", 3), ("cancels", 4))
-ENDS = frozenset({"acks", "deads", "cancels"})
+#: How many values each kind of end has in a settlement.
+WIDTHS = {"ack": 2, "result": 3, "again": 5, "dead": 4, "back": 2, "cancel": 3}
+ENDS = frozenset({"ack", "result", "dead", "cancel"})
+
+
+def _ids(args: Any) -> Iterator[str]:
+    """The ids of the jobs that an enqueue brings."""
+    at = 3
+    while at < len(args):
+        past = at + 3 + 3 * int(args[at + 2])
+        yield from (str(one) for one in args[at + 3 : past : 3])
+        at = past
+
+
+def _ends(args: Any) -> Iterator[tuple[str, str, bytes]]:
+    """The kind, id and ref of each end that a settlement speaks of."""
+    at = 4
+    while at < len(args):
+        kind, _, priority, count = args[at : at + 4]
+        at += 4
+        for _ in range(int(count)):
+            job_id, entry = str(args[at]), bytes(args[at + 1])
+            yield (
+                kind,
+                job_id,
+                priority if not entry else entry if priority == b"0" else priority + b"/" + entry,
+            )
+            at += WIDTHS[kind]
 
 
 class Wrong(AssertionError):
@@ -59,7 +85,7 @@ class Account:
             look(command.args, answer)
 
     def _enqueue(self, args: Any, answer: list[Enqueued]) -> None:
-        ids = [str(one) for one in args[3::9]]
+        ids = list(_ids(args))
         call = (str(args[1]), int(args[2]))
         if call in self._stored_calls:
             return
@@ -110,11 +136,7 @@ class Account:
         if answer.repeated:
             self.seen["repeated"] += 1
             return
-        at, settled = 9, []
-        for (kind, width), count in zip(WIDTHS, args[4:9], strict=True):
-            settled += [(kind, str(args[i]), args[i + 1]) for i in range(at, at + width * int(count), width)]
-            at += width * int(count)
-        for kind, job_id, ref in settled:
+        for kind, job_id, ref in _ends(args):
             mine = self.holder.get(job_id) == worker
             if job_id in answer.refused:
                 if mine and ref == self._refs[job_id]:

@@ -33,7 +33,6 @@ from tests.model.stored import Stored
 LANES_MS, SLOW_MS = 900_000, 10_000
 PROMOTE_MIN = 100
 PRUNE_MAX = 100
-ORDER = (Ack, Again, Dead, HandBack, Cancelled)  # in which the parts of a settle are done
 NAMES = {Ack: "acked", Again: "retried", Dead: "buried", HandBack: "released", Cancelled: "cancelled"}
 
 
@@ -170,7 +169,7 @@ class Model(Stored):
         soonest = self._due_in(0)
         done: list[tuple[Settlement, Job]] = []
         refused: list[str] = []
-        for one in sorted(settlements, key=lambda one: ORDER.index(type(one.decision))):
+        for one in settlements:
             job = self.jobs.get(one.id)
             mine = job is not None and job in self.members.held[worker]
             if job is None or not mine or (self.room.strict_refs and one.ref != str(job.serial).encode()):

@@ -8,15 +8,15 @@ from homing.keys import check_prefix
 
 #: What scripts of the worker and of administration call, and what the clients send beside them.
 _SCRIPTS = """
-    del exists expire get hdel hexists hget hgetall hincrby hlen hmget hscan hset hsetnx llen lmove lpop lpos
-    lpush lrange lrem ltrim pexpire rename rpop rpush scan set time type xack xadd xclaim xdel xgroup|create
+    del exists expire get hdel hexists hget hgetall hincrby hlen hmget hscan hset llen lpop lpos
+    lpush lrange lrem ltrim pexpire rename rpop rpush scan set time type unlink xack xadd xclaim xdel xgroup|create
     xgroup|delconsumer xinfo|consumers xinfo|groups xlen xpending xrange xreadgroup zadd zcard zrange
     zrangebyscore zrem zscore
 """
 _CLIENTS = "asking blpop cluster|slots command|info eval evalsha info ping sadd select smembers wait"
 #: What putting jobs in takes: nothing that takes one out, lists keys or reads a whole job.
 _PRODUCER = """
-    asking cluster|slots command|info eval evalsha exists expire hexists hget hincrby hlen hmget hset hsetnx info
+    asking cluster|slots command|info eval evalsha exists expire hexists hget hincrby hlen hmget hset info
     llen lpush ping rename rpush sadd select time type wait xadd xlen zadd zcard zrange zrangebyscore zrem zscore
 """
 #: The keys that putting jobs in touches, behind `prefix:{queue}`.

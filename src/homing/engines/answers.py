@@ -78,28 +78,45 @@ def _foreign(payload: bytes | None, flat: Sequence[bytes]) -> tuple[bytes, dict[
     return b"", {name: _text(value) for name, value in own.items() if name not in OWN_FIELDS}
 
 
-def _claimed(job: list[Any], token: int, alone: bool) -> Claimed:
-    job_id, ref, task, payload, attempt, meta, since, stored_sum, flat = job
+def _since(ref: bytes) -> int:
+    """The time in a stream entry's id, from `entry` or `priority/entry`."""
+    return int(ref.rpartition(b"/")[2].partition(b"-")[0])
+
+
+def _run_before(
+    job_id: str, ref: bytes, task: str, payload: bytes | None, stored_sum: bytes, rest: list[Any]
+) -> Claimed:
+    """A job with a past, with a meta or of another program."""
+    attempt, meta, since, flat = rest
     fields = None
     if payload is None:
         payload, fields = _foreign(None, flat)
         stored_sum = b""  # of a message's own fields one may be called so
+    since_ms = _whole(since) if since else _since(ref)
     return Claimed(
-        job_id.decode(), ref, task.decode("utf-8", "replace"), payload, _whole(attempt), meta,
-        _whole(since), token, alone, fields, stored_sum,
+        job_id, ref, task, payload, _whole(attempt), meta, since_ms, fields=fields, sum=stored_sum
     )  # fmt: skip
 
 
 def claim(reply: list[Any]) -> Claim:
-    now, due, paused, more, token, alone, jobs = reply
-    number, only = int(token), bool(alone)
-    return Claim(
-        jobs=[_claimed(job, number, only) for job in jobs if job is not None],
-        now_ms=now,
-        due_in_ms=_positive(due),
-        paused=bool(paused),
-        more=bool(more),
-    )
+    now, due, paused, more, token, alone, flat = reply
+    number, only, jobs = int(token), bool(alone), list[Claimed]()
+    names: dict[bytes, str] = {}
+    values = iter(flat)
+    for job_id, ref, task, payload, stored_sum, rest in zip(*[values] * 6, strict=True):
+        name = names.get(task)
+        if name is None:
+            name = names[task] = _text(task)
+        if type(rest) is bytes:
+            since_ms = _whole(rest) if rest else _since(ref)
+            job = Claimed(
+                job_id.decode(), ref, name, payload, 0, b"", since_ms, number, only, None, stored_sum
+            )
+        else:
+            job = _run_before(job_id.decode(), ref, name, payload, stored_sum, rest)
+            job.token, job.alone = number, only
+        jobs.append(job)
+    return Claim(jobs=jobs, now_ms=now, due_in_ms=_positive(due), paused=bool(paused), more=bool(more))
 
 
 def settled(reply: list[Any]) -> Settled:

@@ -5,21 +5,16 @@ from typing import ClassVar
 
 from msgspec.structs import replace
 
-from homing.checksum import checksum
 from homing.command import Argument, Command, Script, call, load
 from homing.engines import answers
+from homing.engines.batches import groups_of, runs_of
 from homing.engines.engine import BATCH_MAX, SETTINGS, EngineName, ReclaimReason
 from homing.errors import SettingsError
 from homing.job import (
-    Ack,
-    Again,
     Audit,
-    Cancelled,
     Claim,
     Counts,
-    Dead,
     Enqueued,
-    HandBack,
     JobRecord,
     Mended,
     NewJob,
@@ -65,6 +60,10 @@ class ScriptedEngine:
     def _script(self, name: str) -> Script:
         return load(self.package, name)
 
+    def _place(self, ref: bytes) -> tuple[bytes, bytes]:
+        """The priority and, on streams, the entry of a job in a worker's hands."""
+        raise NotImplementedError
+
     def open(self, settings: Mapping[str, int] | None = None) -> Command[str]:
         return call(self._script("open"), self.keys, bytes.decode, rest=_pairs(settings))
 
@@ -72,12 +71,6 @@ class ScriptedEngine:
         self, jobs: Sequence[NewJob], *, lane: str, number: int, now_ms: int | None = None
     ) -> Command[list[Enqueued]]:
         _at_most(len(jobs), "jobs")
-        rest: list[Argument] = []
-        for job in jobs:
-            rest += (
-                job.id, job.task, job.payload, checksum(job.task, job.payload), job.meta, job.priority,
-                job.delay_ms, 1 if job.own_id else 0, job.reply,
-            )  # fmt: skip
         return call(
             self._script("enqueue"),
             self.keys,
@@ -85,7 +78,7 @@ class ScriptedEngine:
             now_ms=_now(now_ms),
             lane=lane,
             number=number,
-            rest=rest,
+            rest=runs_of(jobs),
         )
 
     def register(
@@ -143,24 +136,6 @@ class ScriptedEngine:
         now_ms: int | None = None,
     ) -> Command[Settled]:
         _at_most(len(settlements), "settlements")
-        acks: list[Argument] = []
-        agains: list[Argument] = []
-        deads: list[Argument] = []
-        backs: list[Argument] = []
-        cancels: list[Argument] = []
-        for one in settlements:
-            head: tuple[Argument, ...] = (one.id, one.ref, f"{one.wait_ms}/{one.run_ms}")
-            match one.decision:
-                case Ack(result):
-                    acks += (*head, result)
-                case Again(delay_ms, attempt, meta):
-                    agains += (*head, delay_ms, attempt, meta)
-                case Dead(error, attempt):
-                    deads += (*head, attempt, error)
-                case HandBack():
-                    backs += head
-                case Cancelled(reason):
-                    cancels += (*head, reason)
         return call(
             load(self.package, "settle", lean=True) if lean else self._script("settle"),
             self.keys,
@@ -169,12 +144,7 @@ class ScriptedEngine:
             worker=worker,
             lean=1 if lean else 0,
             number=number,
-            acks=len(acks) // 4,
-            agains=len(agains) // 6,
-            deads=len(deads) // 5,
-            backs=len(backs) // 3,
-            cancels=len(cancels) // 4,
-            rest=[*acks, *agains, *deads, *backs, *cancels],
+            rest=groups_of(settlements, self._place),
         )
 
     def tick(self, workers: Sequence[str], *, now_ms: int | None = None) -> Command[Ticked]:

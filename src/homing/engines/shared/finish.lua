@@ -1,4 +1,4 @@
--- Ends, together for a batch: `ends` holds {id, state, body} of jobs that are completed or cancelled.
+-- Ends, together for a batch: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled.
 
 -- Keep an end that somebody may look up: the oldest of `result_max` makes room.
 local function store_result(base, results, id, state, body, ttl, max)
@@ -11,26 +11,36 @@ local function store_result(base, results, id, state, body, ttl, max)
   end
 end
 
--- An id that a caller chose stays taken for `id_ttl` after its job's end; marks go with the job.
+-- An id that a caller chose stays taken for `id_ttl` after its job's end; marks go with the job. Returns whether
+-- callers chose any.
 local function release_ids(base, ids_of_jobs, until_ms)
   local ids, suspects = base .. ':ids', base .. ':suspects'
-  if redis.call('EXISTS', ids) == 1 then
+  local chosen = redis.call('EXISTS', ids) == 1
+  if chosen then
     for _, id in ipairs(ids_of_jobs) do redis.call('ZADD', ids, 'XX', until_ms, id) end
   end
   if redis.call('EXISTS', suspects) == 1 then redis.call('HDEL', suspects, unpack(ids_of_jobs)) end
+  return chosen
 end
 
 -- Bare facts of the newest ends, in two generations of one hash: 'state ended_ms', and ' 1' behind it when
--- there was a result, whether or not it is kept. Of an id that ends twice only the last end is a fact.
-local function store_facts(base, ends, ids, now, max)
-  local finished, facts = base .. ':finished', {}
-  for _, last in ipairs(ends) do
-    facts[#facts + 1] = last[1]
-    facts[#facts + 1] = last[2] .. ' ' .. string.format('%.0f', now) .. (last[3] ~= '' and ' 1' or '')
+-- there was a result, whether or not it is kept. Of an id that ends twice, which only a chosen one does, the
+-- last end is the fact.
+local function store_facts(base, ends, ids, now, max, chosen)
+  local finished, facts, said = base .. ':finished', {}, {}
+  local ended = string.format(' %.0f', now)
+  for i = 1, #ends, 3 do
+    local state, n = ends[i + 1], (i + 2) / 3 * 2
+    facts[n - 1] = ends[i]
+    said[state] = said[state] or state .. ended
+    facts[n] = ends[i + 2] == '' and said[state] or said[state] .. ' 1'
   end
   redis.call('HSET', finished, unpack(facts))
-  redis.call('HDEL', finished .. ':old', unpack(ids))
-  if redis.call('HLEN', finished) >= max then redis.call('RENAME', finished, finished .. ':old') end
+  if chosen then redis.call('HDEL', finished .. ':old', unpack(ids)) end
+  if redis.call('HLEN', finished) < max then return end
+  -- The server frees thousands of facts beside its work, not within it.
+  redis.call('UNLINK', finished .. ':old')
+  redis.call('RENAME', finished, finished .. ':old')
 end
 
 -- Everything an end leaves behind. `lean` keeps no fact and no result.
@@ -40,16 +50,16 @@ local function finish(base, meta, ends, now, lean)
   local ttl, replies = kept[2] or 600000, base .. ':replies'
   local awaited = redis.call('EXISTS', replies) == 1
   local ids = {}
-  for _, last in ipairs(ends) do
-    local id, state, body = last[1], last[2], last[3]
-    ids[#ids + 1] = id
-    local told = awaited and reply(base, replies, id, state, body, ttl)
+  for i = 1, #ends, 3 do
+    local id, body = ends[i], ends[i + 2]
+    ids[(i + 2) / 3] = id
+    local told = awaited and reply(base, replies, id, ends[i + 1], body, ttl)
     if not lean and (told or body ~= '') then
-      store_result(base, base .. ':results', id, state, body, ttl, tonumber(kept[3] or 10000))
+      store_result(base, base .. ':results', id, ends[i + 1], body, ttl, tonumber(kept[3] or 10000))
     end
   end
-  release_ids(base, ids, now + tonumber(kept[1] or 3600000))
-  if not lean then store_facts(base, ends, ids, now, tonumber(kept[4] or 20000)) end
+  local chosen = release_ids(base, ids, now + tonumber(kept[1] or 3600000))
+  if not lean then store_facts(base, ends, ids, now, tonumber(kept[4] or 20000), chosen) end
 end
 
 -- The fact of an ended job: its state, its end (ms), '1' when it had a result; or nil.

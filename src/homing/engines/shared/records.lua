@@ -60,7 +60,8 @@ local function facts_page(base, finished, finished_old, state, cursor, limit)
   local found = redis.call('HSCAN', generation == 1 and finished or finished_old, at, 'COUNT', limit)
   local records = {}
   for i = 1, #found[2], 2 do
-    if string.match(found[2][i + 1], '^%a+') == state then
+    local newer = generation == 2 and redis.call('HEXISTS', finished, found[2][i]) == 1
+    if not newer and string.match(found[2][i + 1], '^%a+') == state then
       records[#records + 1] = ended_record(base, found[2][i])
     end
   end

@@ -10,16 +10,25 @@ local function add_stats(base, now, counters)
   if fresh then redis.call('EXPIRE', key, STATS_S) end
 end
 
--- Count a time into its log2 bucket: 0, 1-2, 3-6, 7-14 ms ...
-local function add_time(counters, name, ms)
-  local _, bits = math.frexp(tonumber(ms) + 1)
-  local bucket = name .. ':' .. bits - 1
-  counters[bucket] = (counters[bucket] or 0) + 1
+local SETTLED = { ack = 'acked', result = 'acked', again = 'retried', dead = 'buried', back = 'released', cancel = 'cancelled' }
+
+-- Ends of a batch are tallied by kind and by their times 'wait/run', which are buckets of log2: 0, 1-2, 3-6,
+-- 7-14 ms ...; what was handed back took none.
+local function new_tally() return { {}, {} } end
+
+local function count_ends(tally, kind, spent, count)
+  tally[1][kind] = (tally[1][kind] or 0) + count
+  if spent ~= '' then tally[2][spent] = (tally[2][spent] or 0) + count end
 end
 
--- Both times of a run, which a settlement carries as 'wait/run' in ms.
-local function add_times(counters, times)
-  local wait, run = string.match(times, '^(%d+)/(%d+)$')
-  add_time(counters, 'wait', wait)
-  add_time(counters, 'run', run)
+local function add_settled(base, now, tally, refused)
+  local counters = { refused = refused }
+  local function add(name, count) counters[name] = (counters[name] or 0) + count end
+  for kind, count in pairs(tally[1]) do add(SETTLED[kind], count) end
+  for spent, count in pairs(tally[2]) do
+    local wait, run = string.match(spent, '^(%d+)/(%d+)$')
+    add('wait:' .. wait, count)
+    add('run:' .. run, count)
+  end
+  add_stats(base, now, counters)
 end

@@ -7,3 +7,7 @@ from homing.engines.scripted import ScriptedEngine
 class Streams(ScriptedEngine):
     name: EngineName = "streams"
     package = "homing.engines.streams"
+
+    def _place(self, ref: bytes) -> tuple[bytes, bytes]:
+        priority, _, entry = ref.rpartition(b"/")
+        return priority or b"0", entry

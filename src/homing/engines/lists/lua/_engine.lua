@@ -5,42 +5,61 @@ local function append(list, name, value)
   list[#list + 1] = value
 end
 
--- Read what a claim hands out of one job; nil and a reason when there is nothing to hand out.
-local function read_body(base, id)
-  local job = base .. ':job:' .. id
-  local body = redis.pcall('HMGET', job, 'task', 'payload', 'attempt', 'meta', 'created_ms', 'due_ms',
-    'priority', 'state', 'sum')
-  if body.err then return nil, 'raw' end
-  if body[2] then return body, nil end
-  local fields = redis.call('HGETALL', job)
-  if #fields == 0 then return nil, 'missing' end
-  return body, fields
+-- Values that a claim hands out for each job.
+local JOB = 6
+
+-- Why a job is not handed out: nil and what is wrong with it. Of a job that is `new` to its worker the state
+-- shows that it waited, or is another program's; that program may have named a taken id.
+local function unfit(flat, state, new)
+  if flat.err then return 'raw' end
+  if #flat == 0 then return 'missing' end
+  if new and state and state ~= 'waiting' then return 'taken' end
+  return nil
 end
 
--- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, sum, fields}. What
--- has no body is dropped and counted, what is no hash is buried raw; the rest of the batch goes on. A job
--- that is `new` to its worker waited, or is another program's; that program may have named a taken id.
-local function hand_out(base, active, id, priority, worker, now, new)
-  local body, fields = read_body(base, id)
-  if new and body and body[8] and body[8] ~= 'waiting' then
-    redis.call('LREM', active, 1, id)
-    redis.call('HINCRBY', base .. ':meta', 'taken', 1)
-    return nil
-  end
-  if fields == 'missing' then
-    redis.call('LREM', active, 1, id)
-    redis.call('HINCRBY', base .. ':meta', 'missing', 1)
-    return nil
-  end
-  if fields == 'raw' then
-    redis.call('LREM', active, 1, id)
+local function let_go(base, active, id, priority, now, why)
+  redis.call('LREM', active, 1, id)
+  if why == 'raw' then
     bury_raw(base, id, now, priority)
-    return nil
+  else
+    redis.call('HINCRBY', base .. ':meta', why, 1)
   end
-  redis.call('HSET', base .. ':job:' .. id, 'state', 'active', 'worker', worker)
-  if (body[7] or '0') ~= priority then redis.call('HSET', base .. ':job:' .. id, 'priority', priority) end
-  return { id, priority, body[1] or '', body[2], body[3] or '0', body[4] or '', body[6] or body[5] or now,
-    body[9] or '', fields or '' }
+end
+
+-- A fresh job's hash, as `enqueue` wrote it.
+local function is_fresh(flat)
+  return flat[1] == 'state' and flat[3] == 'created_ms' and flat[5] == 'attempt' and flat[6] == '0' and flat[7] == 'task' and flat[9] == 'payload'
+    and flat[11] == 'sum' and not flat[13]
+end
+
+local function by_name(flat)
+  local fields = {}
+  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
+  return fields
+end
+
+-- A claimed job as Python reads it, behind those in the flat list `jobs`: (id, ref, task, payload, sum, rest)*;
+-- `rest` is the time since which it waits when a job runs for the first time and has no meta, else
+-- {attempt, meta, since, fields}. What has no body is dropped and counted, what is no hash is buried raw; the
+-- rest of the batch goes on.
+local function hand_out(base, active, id, priority, worker, now, new, jobs)
+  local job, at = base .. ':job:' .. id, #jobs
+  local flat = redis.pcall('HGETALL', job)
+  if is_fresh(flat) and priority == '0' and flat[2] == 'waiting' then
+    redis.call('HSET', job, 'state', 'active', 'worker', worker)
+    jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, flat[8], flat[10]
+    jobs[at + 5], jobs[at + 6] = flat[12], flat[4]
+    return
+  end
+  local fields = flat.err and {} or by_name(flat)
+  local why = unfit(flat, fields.state, new)
+  if why then return let_go(base, active, id, priority, now, why) end
+  redis.call('HSET', job, 'state', 'active', 'worker', worker)
+  if (fields.priority or '0') ~= priority then redis.call('HSET', job, 'priority', priority) end
+  jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, fields.task or '', fields.payload or false
+  jobs[at + 5] = fields.sum or ''
+  jobs[at + 6] = { fields.attempt or '0', fields.meta or '', fields.due_ms or fields.created_ms or now,
+    fields.payload and '' or flat }
 end
 
 local function priority_of(base, id)
@@ -114,4 +133,24 @@ end
 local function take_waiting(base, id)
   if redis.call('LREM', base .. ':waiting:' .. priority_of(base, id), 1, id) == 1 then return true end
   return redis.call('LREM', base .. ':alone', 1, id) == 1
+end
+
+-- Take ids out of a worker's active list. Returns, side by side with them, whether each was there. When they are
+-- its oldest, as after runs in the order of their claims, they leave together.
+local function taken_out(active, ids)
+  local count, oldest, there = #ids, {}, {}
+  if count == 0 then return there end
+  for _, id in ipairs(redis.call('LRANGE', active, -count, -1)) do oldest[id] = true end
+  local together = true
+  for n, id in ipairs(ids) do
+    together = together and oldest[id]
+    oldest[id] = nil
+    there[n] = true
+  end
+  if together then
+    redis.call('LTRIM', active, 0, -count - 1)
+    return there
+  end
+  for n, id in ipairs(ids) do there[n] = redis.call('LREM', active, -1, id) == 1 end
+  return there
 end

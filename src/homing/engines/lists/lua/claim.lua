@@ -28,10 +28,19 @@ if kept[4] then return { now, due_in(KEYS[6], now), 1, 0, '0', 0, {} } end
 
 local limit, jobs = tonumber(ARGV[3]), {}
 local _, more = promote(base, now, math.max(limit, 100))
-local function take(list, priority)
-  local id = redis.call('LMOVE', list, active, 'RIGHT', 'LEFT')
-  if not id then return false end
-  jobs[#jobs + 1] = hand_out(base, active, id, priority or priority_of(base, id), ARGV[2], now, true)
+local function count() return #jobs / JOB end
+
+-- Move the oldest of a list, at most `most`, to the active list and hand them out. Returns whether there were any.
+local function take(list, most, priority)
+  local ids = redis.call('LRANGE', list, -most, -1)
+  local moved = {}
+  for i = #ids, 1, -1 do moved[#moved + 1] = ids[i] end
+  if #moved == 0 then return false end
+  redis.call('LPUSH', active, unpack(moved))
+  redis.call('LTRIM', list, 0, -#moved - 1)
+  for _, id in ipairs(moved) do
+    hand_out(base, active, id, priority or priority_of(base, id), ARGV[2], now, true, jobs)
+  end
   return true
 end
 
@@ -41,21 +50,21 @@ if redis.call('HGET', KEYS[4], 'alone') then
   if idle then redis.call('HDEL', KEYS[4], 'alone') else limit = 0 end
 end
 if limit > 0 and idle and redis.call('EXISTS', base .. ':alone') == 1 then
-  take(base .. ':alone', nil)
+  take(base .. ':alone', 1, nil)
   if jobs[1] then
-    redis.call('HSET', KEYS[4], 'alone', jobs[1][1])
+    redis.call('HSET', KEYS[4], 'alone', jobs[1])
     alone, limit = 1, 0
   end
 end
 local priorities = priorities_of(kept[3])
 for _, priority in ipairs(priorities) do
-  while #jobs < limit and take(base .. ':waiting:' .. priority, priority) do end
+  while count() < limit and take(base .. ':waiting:' .. priority, limit - count(), priority) do end
 end
 
 local token = '0'
 if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
 -- Whoever got a suspect may take no more, others may.
-if #jobs > 0 and (alone == 1 or #jobs == limit) then
+if #jobs > 0 and (alone == 1 or count() == limit) then
   local waiting, apart = count_all(base, priorities)
   more = more or waiting > (alone == 1 and 0 or apart)
   if more then ring(KEYS[7]) end

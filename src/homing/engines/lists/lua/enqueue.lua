@@ -12,7 +12,8 @@
 -- ARGV[1] now_ms
 -- ARGV[2] lane
 -- ARGV[3] number
--- ARGV[4...] jobs    (id, task, payload, sum, meta, priority, delay_ms, own, reply)*
+-- ARGV[4...] runs    of neighbours that are alike: (task, more, how many, (id, payload, sum)*)*; more is '' for plain
+--                    jobs, else 'priority delay_ms own reply meta'
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
@@ -26,23 +27,41 @@ if last and last >= tonumber(ARGV[3]) then
   return answer
 end
 
+-- The runs: {task, first job, past the last, how many went before, priority, delay, own, reply, meta}.
+local runs, many = {}, 0
+local place = 4
+while place < #ARGV do
+  local count, told = tonumber(ARGV[place + 2]), ARGV[place + 1]
+  local first = place + 3
+  place = first + 3 * count
+  local run = { ARGV[first - 3], first, place, many, '0', 0, false, '', '' }
+  if told ~= '' then
+    local priority, delay, chosen, process, job_meta = string.match(told, '^(%S+) (%d+) ([01]) (%S*) (.*)$')
+    run[5], run[6], run[7], run[8], run[9] = priority, tonumber(delay), chosen == '1', process, job_meta
+  end
+  runs[#runs + 1] = run
+  many = many + count
+end
+
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = earliest_due(KEYS[5])
-local used, own, seen, taken = {}, {}, {}, {}
-for i = 4, #ARGV, 9 do
-  local id, priority = ARGV[i], ARGV[i + 5]
-  if not used[priority] then
-    used[priority] = true
-    redis.call('LLEN', base .. ':waiting:' .. priority)
+local used, own, seen, taken, skipped = {}, {}, {}, {}, {}
+local function is_taken(id)
+  local free_at = redis.call('ZSCORE', KEYS[6], id)
+  return seen[id] or (free_at and tonumber(free_at) > now) or redis.call('EXISTS', base .. ':job:' .. id) == 1
+end
+for _, run in ipairs(runs) do
+  if not used[run[5]] then
+    used[run[5]] = true
+    redis.call('LLEN', base .. ':waiting:' .. run[5])
   end
-  if ARGV[i + 7] == '1' then
-    local free_at = redis.call('ZSCORE', KEYS[6], id)
-    if seen[id] or (free_at and tonumber(free_at) > now) or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
-      taken[#taken + 1] = (i - 4) / 9 + 1
-      seen[i] = true
+  for i = run[2], run[7] and run[3] - 1 or 0, 3 do
+    if is_taken(ARGV[i]) then
+      taken[#taken + 1] = run[4] + (i - run[2]) / 3 + 1
+      skipped[i] = true
     else
-      seen[id] = true
-      own[#own + 1] = id
+      seen[ARGV[i]] = true
+      own[#own + 1] = ARGV[i]
     end
   end
 end
@@ -53,27 +72,43 @@ if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then
   return redis.error_reply('QUEUEFULL as many ids that callers chose are kept as ids_max allows')
 end
 
-local waiting, stored, earlier = {}, 0, false
-for i = 4, #ARGV, 9 do
-  if not seen[i] then
-    local id, priority, delay = ARGV[i], ARGV[i + 5], tonumber(ARGV[i + 6])
-    local job = { 'state', delay > 0 and 'scheduled' or 'waiting', 'created_ms', now, 'attempt', '0' }
-    if ARGV[i + 1] ~= '' then append(job, 'task', ARGV[i + 1]) end
-    append(job, 'payload', ARGV[i + 2])
-    append(job, 'sum', ARGV[i + 3])
-    if ARGV[i + 4] ~= '' then append(job, 'meta', ARGV[i + 4]) end
-    if priority ~= '0' then append(job, 'priority', priority) end
-    redis.call('HSET', base .. ':job:' .. id, unpack(job))
-    if delay > 0 then
-      redis.call('ZADD', KEYS[5], now + delay, id)
-      if not soonest or now + delay < soonest then earlier = true end
-    else
-      waiting[priority] = waiting[priority] or {}
-      table.insert(waiting[priority], id)
-    end
-    if ARGV[i + 8] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 8]) end
-    stored = stored + 1
+local waiting, earlier = {}, false
+
+local function store(i, task, priority, delay, job_meta)
+  local job = base .. ':job:' .. ARGV[i]
+  if task ~= '' and delay == 0 and job_meta == '' and priority == '0' then
+    redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'attempt', '0', 'task', task, 'payload', ARGV[i + 1],
+      'sum', ARGV[i + 2])
+    return
   end
+  local fields = { 'state', delay > 0 and 'scheduled' or 'waiting', 'created_ms', now, 'attempt', '0' }
+  if task ~= '' then append(fields, 'task', task) end
+  append(fields, 'payload', ARGV[i + 1])
+  append(fields, 'sum', ARGV[i + 2])
+  if job_meta ~= '' then append(fields, 'meta', job_meta) end
+  if priority ~= '0' then append(fields, 'priority', priority) end
+  redis.call('HSET', job, unpack(fields))
+end
+
+for _, run in ipairs(runs) do
+  local priority, delay, process = run[5], run[6], run[8]
+  local ids = waiting[priority] or {}
+  local count = #ids
+  for i = run[2], run[3] - 1, 3 do
+    if not skipped[i] then
+      local id = ARGV[i]
+      store(i, run[1], priority, delay, run[9])
+      if delay > 0 then
+        redis.call('ZADD', KEYS[5], now + delay, id)
+        if not soonest or now + delay < soonest then earlier = true end
+      else
+        count = count + 1
+        ids[count] = id
+      end
+      if process ~= '' then redis.call('HSET', KEYS[7], id, process) end
+    end
+  end
+  if count > 0 then waiting[priority] = ids end
 end
 for priority, ids in pairs(waiting) do redis.call('LPUSH', base .. ':waiting:' .. priority, unpack(ids)) end
 for _, id in ipairs(own) do redis.call('ZADD', KEYS[6], '+inf', id) end
@@ -83,6 +118,6 @@ add_priorities(meta, kept[3], used)
 rotate_lanes(meta, KEYS[3], KEYS[4], kept[4], now)
 answer = table.concat(taken, ',')
 keep_lane(KEYS[3], ARGV[2], ARGV[3], answer)
-add_stats(base, now, { enqueued = stored })
+add_stats(base, now, { enqueued = many - #taken })
 if next(waiting) or earlier then ring(KEYS[8]) end
 return answer

@@ -27,11 +27,11 @@ for i = 4, #ARGV do known[ARGV[i]] = true end
 local ids = redis.call('LRANGE', active, 0, -1)
 for i = #ids, 1, -1 do
   if not known[ids[i]] then
-    if #jobs == 1000 then
+    if #jobs == 1000 * JOB then
       more = 1
       break
     end
-    jobs[#jobs + 1] = hand_out(base, active, ids[i], priority_of(base, ids[i]), ARGV[2], now, false)
+    hand_out(base, active, ids[i], priority_of(base, ids[i]), ARGV[2], now, false, jobs)
   end
 end
 

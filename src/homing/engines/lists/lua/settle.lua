@@ -1,7 +1,7 @@
 -- End runs: ack, run again, bury, hand back, cancel. The gate of each is its removal from the worker's
 -- own active list: what the worker does not hold is refused and changes nothing.
 --
--- USES clock guard bell stats marks replies finish dead
+-- USES clock guard bell stats items marks replies finish dead
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers
@@ -13,14 +13,10 @@
 -- ARGV[2] worker
 -- ARGV[3] lean        1: store no result, fact or statistic
 -- ARGV[4] number      grows with every batch of this worker, 0: not numbered
--- ARGV[5] acks        how many of each follow, in this order
--- ARGV[6] agains
--- ARGV[7] deads
--- ARGV[8] backs
--- ARGV[9] cancels
--- ARGV[10...] items    acks (id, ref, times, result)*, agains (id, ref, times, delay_ms, attempt, meta)*,
---                     deads (id, ref, times, attempt, error)*, backs (id, ref, times)*, oldest first,
---                     cancels (id, ref, times, reason)*; times 'wait/run' in ms
+-- ARGV[5...] groups   (what, times, priority, how many, items)*; times 'wait/run', each the log2 bucket of its ms.
+--                     Items of ack are (id, entry), of result (id, entry, result), of again (id, entry, delay_ms,
+--                     attempt, meta), of dead (id, entry, attempt, error), of back (id, entry), oldest first, of
+--                     cancel (id, entry, reason); entry is '' on lists
 --
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
@@ -38,77 +34,79 @@ if ARGV[4] ~= '0' then
   end
 end
 
-local lean, at = ARGV[3] == '1', 10
-local done, lost, ends, counters, back, earlier = 0, {}, {}, {}, {}, false
+local lean, lost, ends, told, earlier = ARGV[3] == '1', {}, {}, 0, false
 local soonest = earliest_due(KEYS[5])
 local suspects = redis.call('EXISTS', base .. ':suspects') == 1
-
--- The gate, and what counts as done behind it.
-local function mine(i, name)
-  if redis.call('LREM', active, -1, ARGV[i]) == 0 then
-    lost[#lost + 1] = ARGV[i]
-    return false
+local groups, ids, count = read_groups(5), {}, 0
+for _, group in ipairs(groups) do
+  for i = group[4], group[5] - 1, group[6] do
+    count = count + 1
+    ids[count] = ARGV[i]
   end
-  done = done + 1
-  if not lean then
-    counters[name] = (counters[name] or 0) + 1
-    if name ~= 'released' then add_times(counters, ARGV[i + 2]) end
-  end
-  return true
 end
+local mine = taken_out(active, ids)
 
 -- A job whose body went away while it ran is counted, one that is no hash any more is buried raw:
 -- neither is written to.
-local function has_body(i)
-  local found = redis.pcall('HEXISTS', base .. ':job:' .. ARGV[i], 'state')
+local function has_body(id, priority)
+  local found = redis.pcall('HEXISTS', base .. ':job:' .. id, 'state')
   if found == 1 then return true end
   if found == 0 then
     redis.call('HINCRBY', meta, 'missing', 1)
   else
-    bury_raw(base, ARGV[i], now, ARGV[i + 1])
+    bury_raw(base, id, now, priority)
   end
   return false
 end
 
-for i = at, at + 4 * ARGV[5] - 1, 4 do
-  if mine(i, 'acked') then
-    redis.call('DEL', base .. ':job:' .. ARGV[i])
-    ends[#ends + 1] = { ARGV[i], 'completed', ARGV[i + 3] }
-  end
+local gone, back = {}, {}
+local function ended(id, state, body)
+  gone[told / 3 + 1] = base .. ':job:' .. id
+  ends[told + 1], ends[told + 2], ends[told + 3] = id, state, body
+  told = told + 3
 end
-at = at + 4 * ARGV[5]
-for i = at, at + 6 * ARGV[6] - 1, 6 do
-  if mine(i, 'retried') and has_body(i) then
-    local job, due = base .. ':job:' .. ARGV[i], now + tonumber(ARGV[i + 3])
-    redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 4], 'due_ms', due)
-    if ARGV[i + 5] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 5]) end
-    redis.call('ZADD', KEYS[5], due, ARGV[i])
+
+-- What becomes of a job: its place in ARGV, its id and priority.
+local settle = {
+  ack = function(_, id) ended(id, 'completed', '') end,
+  result = function(i, id) ended(id, 'completed', ARGV[i + 2]) end,
+  again = function(i, id, priority)
+    if not has_body(id, priority) then return end
+    local job, due = base .. ':job:' .. id, now + tonumber(ARGV[i + 2])
+    redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 3], 'due_ms', due)
+    if ARGV[i + 4] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 4]) end
+    redis.call('ZADD', KEYS[5], due, id)
     if not soonest or due < soonest then earlier = true end
+  end,
+  dead = function(i, id, priority)
+    if has_body(id, priority) then bury(base, id, now, ARGV[i + 2], ARGV[i + 3]) end
+  end,
+  back = function(_, id, priority)
+    if has_body(id, priority) then back[#back + 1] = id end
+  end,
+  cancel = function(i, id) ended(id, 'cancelled', ARGV[i + 2]) end,
+}
+
+local done, tally, n = 0, new_tally(), 0
+for _, group in ipairs(groups) do
+  local act, priority, before = settle[group[1]], group[3], done
+  for i = group[4], group[5] - 1, group[6] do
+    n = n + 1
+    if mine[n] then
+      done = done + 1
+      act(i, ids[n], priority)
+    else
+      lost[#lost + 1] = ids[n]
+    end
   end
+  count_ends(tally, group[1], group[2], done - before)
 end
-at = at + 6 * ARGV[6]
-for i = at, at + 5 * ARGV[7] - 1, 5 do
-  if mine(i, 'buried') and has_body(i) then bury(base, ARGV[i], now, ARGV[i + 3], ARGV[i + 4]) end
-end
-at = at + 5 * ARGV[7]
-for i = at, at + 3 * ARGV[8] - 1, 3 do
-  if mine(i, 'released') and has_body(i) then back[#back + 1] = ARGV[i] end
-end
+if told > 0 then redis.call('DEL', unpack(gone)) end
 for i = #back, 1, -1 do push_back(base, back[i], suspects) end
-at = at + 3 * ARGV[8]
-for i = at, at + 4 * ARGV[9] - 1, 4 do
-  if mine(i, 'cancelled') then
-    redis.call('DEL', base .. ':job:' .. ARGV[i])
-    ends[#ends + 1] = { ARGV[i], 'cancelled', ARGV[i + 3] }
-  end
-end
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
 finish(base, meta, ends, now, lean)
-if #lost > 0 then
-  redis.call('HINCRBY', meta, 'refused', #lost)
-  counters.refused = #lost
-end
-if not lean then add_stats(base, now, counters) end
+if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
+if not lean then add_settled(base, now, tally, #lost) end
 if #back > 0 or earlier then ring(KEYS[6]) end
 return { done, lost, 0 }

@@ -1,5 +1,7 @@
 local ENGINE, PLACE = 'streams', ':stream:'
 local GROUP = 'workers'
+-- Values that a claim hands out for each job.
+local JOB = 6
 
 -- What other programs name a job must be fit for a key's name.
 local function fit(id)
@@ -26,8 +28,15 @@ local function id_of(priority, entry, flat)
   return fit(by_name(flat).id) or priority .. '.' .. entry
 end
 
--- Priority and entry of a ref.
+-- How the index names an entry: `priority/entry`, of priority 0 the bare entry.
+local function ref_of(priority, entry)
+  return priority == '0' and entry or priority .. '/' .. entry
+end
+
+-- Priority and entry of a ref; nil of anything else.
 local function parts_of(ref)
+  local entry = string.match(ref, '^%d+%-%d+$')
+  if entry then return '0', entry end
   return string.match(ref, '^(-?%d+)/(%d+%-%d+)$')
 end
 
@@ -127,42 +136,52 @@ local function to_entry(base, id, flat, attempt)
   local entry = { 'id', id, 'task', fields.task or '' }
   if fields.payload then append(entry, 'payload', fields.payload) end
   if fields.payload and fields.sum then append(entry, 'sum', fields.sum) end
-  append(entry, 'attempt', attempt or fields.attempt or '0')
+  attempt = attempt or fields.attempt or '0'
+  if attempt ~= '0' then append(entry, 'attempt', attempt) end
   if fields.meta then append(entry, 'meta', fields.meta) end
   if fields.created_ms then append(entry, 'created_ms', fields.created_ms) end
   append_others(entry, flat, { task = true, payload = true, sum = fields.payload and true })
   local at = redis.call('XADD', base .. ':stream:' .. priority, '*', unpack(entry))
-  redis.call('HSET', base .. ':index', id, priority .. '/' .. at)
+  redis.call('HSET', base .. ':index', id, ref_of(priority, at))
   redis.call('DEL', base .. ':job:' .. id)
 end
 
--- Claimed jobs as Python reads them: {id, ref, task, payload, attempt, meta, since, sum, fields}. An entry
--- that the index does not name is another program's and is entered there, or its id is taken: then it
--- is dropped and counted.
+-- An entry that another program added, or that the index does not name yet, is entered there; when its id is
+-- taken, it is dropped and counted. Returns its id, nil when it was dropped.
+local function enter(base, priority, found, ref)
+  local id = id_of(priority, found[1], found[2])
+  local known = redis.call('HGET', base .. ':index', id)
+  if not known and redis.call('EXISTS', base .. ':job:' .. id) == 0 then
+    redis.call('HSET', base .. ':index', id, ref)
+    return id
+  end
+  if known == ref then return id end
+  drop_entries(base, priority, { found[1] }, {})
+  redis.call('HINCRBY', base .. ':meta', 'taken', 1)
+  return nil
+end
+
+-- Claimed jobs as Python reads them, behind those in the flat list `jobs`: (id, ref, task, payload, sum, rest)*;
+-- `rest` is '' when a job runs for the first time and has no meta, else {attempt, meta, since, fields}.
 local function hand_out(base, priority, entries, jobs)
-  local index, ids = base .. ':index', {}
-  for i, found in ipairs(entries) do ids[i] = id_of(priority, found[1], found[2]) end
-  local refs = redis.call('HMGET', index, unpack(ids))
+  local ids, at = {}, #jobs
+  for i, found in ipairs(entries) do ids[i] = found[2][2] or '' end
+  local refs = redis.call('HMGET', base .. ':index', unpack(ids))
   for i, found in ipairs(entries) do
-    local entry, flat, id = found[1], found[2], ids[i]
-    local ref = priority .. '/' .. entry
-    local mine = refs[i] == ref
-    if not refs[i] and redis.call('EXISTS', base .. ':job:' .. id) == 0 then
-      mine = redis.call('HSETNX', index, id, ref) == 1
-    end
-    if not mine then
-      drop_entries(base, priority, { entry }, {})
-      redis.call('HINCRBY', base .. ':meta', 'taken', 1)
-    else
-      local since = tonumber(string.match(entry, '^%d+'))
-      if flat[3] == 'task' and flat[5] == 'payload' and flat[7] == 'sum' and flat[9] == 'attempt' then
-        local meta = flat[11] == 'meta' and flat[12] or ''
-        jobs[#jobs + 1] = { id, ref, flat[4], flat[6], flat[10], meta, since, flat[8], '' }
+    local flat, id = found[2], ids[i]
+    local ref = ref_of(priority, found[1])
+    if refs[i] ~= ref or flat[1] ~= 'id' then id = enter(base, priority, found, ref) end
+    if id then
+      jobs[at + 1], jobs[at + 2] = id, ref
+      if flat[3] == 'task' and flat[5] == 'payload' and flat[7] == 'sum' and not flat[9] then
+        jobs[at + 3], jobs[at + 4], jobs[at + 5], jobs[at + 6] = flat[4], flat[6], flat[8], ''
       else
         local fields = by_name(flat)
-        jobs[#jobs + 1] = { id, ref, fields.task or '', fields.payload or false, fields.attempt or '0',
-          fields.meta or '', since, fields.sum or '', fields.payload and '' or flat }
+        jobs[at + 3], jobs[at + 4] = fields.task or '', fields.payload or false
+        jobs[at + 5] = fields.sum or ''
+        jobs[at + 6] = { fields.attempt or '0', fields.meta or '', '', fields.payload and '' or flat }
       end
+      at = at + 6
     end
   end
 end
@@ -274,8 +293,13 @@ local function undelivered(key, from, count)
   return redis.call('XRANGE', key, last == '0-0' and '-' or '(' .. last, '+', 'COUNT', count)
 end
 
--- Whether a stream id comes before another; they are numbers too big for Lua's.
+-- Whether a stream id comes before another; they are numbers too big for Lua's. Those of our time have 13
+-- digits of ms, and compare as texts unless only their numbers within the ms differ in length.
 local function before(a, b)
+  if string.byte(a, 14) == 45 and string.byte(b, 14) == 45 then
+    if #a == #b or string.sub(a, 1, 13) ~= string.sub(b, 1, 13) then return a < b end
+    return #a < #b
+  end
   local a_ms, a_n = string.match(a, '^(%d+)%-(%d+)$')
   local b_ms, b_n = string.match(b, '^(%d+)%-(%d+)$')
   if a_ms ~= b_ms then return #a_ms < #b_ms or (#a_ms == #b_ms and a_ms < b_ms) end
@@ -284,25 +308,24 @@ end
 
 local OWNED_PAGE = 1000
 
--- Which of the items' entries ({_, _, priority, entry}) the worker has pending: one ranged look for
--- each stream, from their first entry to their last. Returns a table ref -> true.
-local function owned(base, worker, items)
-  local first, last, mine = {}, {}, {}
-  for _, item in ipairs(items) do
-    local priority, entry = item[3], item[4]
-    if not first[priority] or before(entry, first[priority]) then first[priority] = entry end
-    if not last[priority] or before(last[priority], entry) then last[priority] = entry end
-  end
-  for priority, from in pairs(first) do
-    local key = base .. ':stream:' .. priority
-    while from do
-      local pending = redis.pcall('XPENDING', key, GROUP, from, last[priority], OWNED_PAGE, worker)
-      if pending.err then break end
-      for _, one in ipairs(pending) do mine[priority .. '/' .. one[1]] = true end
-      from = #pending == OWNED_PAGE and '(' .. pending[#pending][1] or nil
+-- Which of these entries of a stream the worker has pending: one ranged look, from the first of them to the
+-- last. Returns a table entry -> true.
+local function owned(key, worker, entries)
+  local from, last, held = entries[1], entries[1], {}
+  for _, entry in ipairs(entries) do
+    if before(last, entry) then
+      last = entry
+    elseif before(entry, from) then
+      from = entry
     end
   end
-  return mine
+  while from do
+    local pending = redis.pcall('XPENDING', key, GROUP, from, last, OWNED_PAGE, worker)
+    if pending.err then break end
+    for _, one in ipairs(pending) do held[one[1]] = true end
+    from = #pending == OWNED_PAGE and '(' .. pending[OWNED_PAGE][1] or nil
+  end
+  return held
 end
 
 -- Entries keep their place when they go back: they only change owner. Newer servers let go at once of

@@ -27,6 +27,7 @@ advance_clock(meta, now)
 if kept[4] then return { now, due_in(KEYS[5], now), 1, 0, '0', 0, {} } end
 
 local limit, jobs = tonumber(ARGV[3]), {}
+local function count() return #jobs / JOB end
 local _, more = promote(base, now, math.max(limit, 100))
 local priorities = priorities_of(kept[3])
 
@@ -96,7 +97,7 @@ local function take_alone()
     if #jobs == 0 then take_over(priority, 'alone', 1) end
   end
   if jobs[1] then
-    redis.call('HSET', KEYS[4], 'alone', jobs[1][1])
+    redis.call('HSET', KEYS[4], 'alone', jobs[1])
     alone, limit = 1, 0
   end
 end
@@ -107,15 +108,15 @@ if redis.call('HGET', KEYS[4], 'alone') then
 end
 if limit > 0 and suspects_exist and idle then take_alone() end
 for _, priority in ipairs(priorities) do
-  while #jobs < limit and take_over(priority, 'returned', limit - #jobs) do end
-  while #jobs < limit and deliver(priority, limit - #jobs) do end
+  while count() < limit and take_over(priority, 'returned', limit - count()) do end
+  while count() < limit and deliver(priority, limit - count()) do end
 end
 if limit > 0 and #jobs == 0 and put_apart and idle then take_alone() end
 
 local token = '0'
 if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
 -- Whoever got a suspect may take no more, others may; what was put apart is for an idle worker.
-if put_apart or (#jobs > 0 and (alone == 1 or #jobs == limit)) then
+if put_apart or (#jobs > 0 and (alone == 1 or count() == limit)) then
   local waiting, apart = count_all(base, priorities)
   more = more or waiting > ((alone == 1 or put_apart) and 0 or apart)
   if more then ring(KEYS[6]) end

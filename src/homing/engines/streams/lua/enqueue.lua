@@ -9,11 +9,12 @@
 -- KEYS[6] ids        sorted set, id a caller chose -> time until which it is taken (ms)
 -- KEYS[7] replies    hash, id -> processes that wait for its end
 -- KEYS[8] bell       list, at most one token
--- KEYS[9] index      hash, id -> 'priority/entry' of the jobs in the streams
+-- KEYS[9] index      hash, id -> ref of the jobs in the streams: 'priority/entry', of priority 0 'entry'
 -- ARGV[1] now_ms
 -- ARGV[2] lane
 -- ARGV[3] number
--- ARGV[4...] jobs    (id, task, payload, sum, meta, priority, delay_ms, own, reply)*
+-- ARGV[4...] runs    of neighbours that are alike: (task, more, how many, (id, payload, sum)*)*; more is '' for plain
+--                    jobs, else 'priority delay_ms own reply meta'
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
@@ -27,25 +28,43 @@ if last and last >= tonumber(ARGV[3]) then
   return answer
 end
 
+-- The runs: {task, first job, past the last, how many went before, priority, delay, own, reply, meta}.
+local runs, many = {}, 0
+local place = 4
+while place < #ARGV do
+  local count, told = tonumber(ARGV[place + 2]), ARGV[place + 1]
+  local first = place + 3
+  place = first + 3 * count
+  local run = { ARGV[first - 3], first, place, many, '0', 0, false, '', '' }
+  if told ~= '' then
+    local priority, delay, chosen, process, job_meta = string.match(told, '^(%S+) (%d+) ([01]) (%S*) (.*)$')
+    run[5], run[6], run[7], run[8], run[9] = priority, tonumber(delay), chosen == '1', process, job_meta
+  end
+  runs[#runs + 1] = run
+  many = many + count
+end
+
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = earliest_due(KEYS[5])
 redis.call('HLEN', KEYS[9])
-local used, own, seen, taken = {}, {}, {}, {}
-for i = 4, #ARGV, 9 do
-  local id, priority = ARGV[i], ARGV[i + 5]
-  if not used[priority] then
-    used[priority] = true
-    redis.call('XLEN', base .. ':stream:' .. priority)
+local used, own, seen, taken, skipped = {}, {}, {}, {}, {}
+local function is_taken(id)
+  local free_at = redis.call('ZSCORE', KEYS[6], id)
+  return seen[id] or (free_at and tonumber(free_at) > now) or redis.call('HEXISTS', KEYS[9], id) == 1
+    or redis.call('EXISTS', base .. ':job:' .. id) == 1
+end
+for _, run in ipairs(runs) do
+  if not used[run[5]] then
+    used[run[5]] = true
+    redis.call('XLEN', base .. ':stream:' .. run[5])
   end
-  if ARGV[i + 7] == '1' then
-    local free_at = redis.call('ZSCORE', KEYS[6], id)
-    if seen[id] or (free_at and tonumber(free_at) > now) or redis.call('HEXISTS', KEYS[9], id) == 1
-      or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
-      taken[#taken + 1] = (i - 4) / 9 + 1
-      seen[i] = true
+  for i = run[2], run[7] and run[3] - 1 or 0, 3 do
+    if is_taken(ARGV[i]) then
+      taken[#taken + 1] = run[4] + (i - run[2]) / 3 + 1
+      skipped[i] = true
     else
-      seen[id] = true
-      own[#own + 1] = id
+      seen[ARGV[i]] = true
+      own[#own + 1] = ARGV[i]
     end
   end
 end
@@ -56,33 +75,41 @@ if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then
   return redis.error_reply('QUEUEFULL as many ids that callers chose are kept as ids_max allows')
 end
 
-local index, stored, earlier = {}, 0, false
-for i = 4, #ARGV, 9 do
-  if not seen[i] then
-    local id, priority, delay = ARGV[i], ARGV[i + 5], tonumber(ARGV[i + 6])
-    if delay > 0 then
-      local job = { 'state', 'scheduled', 'created_ms', now, 'attempt', '0', 'priority', priority,
-        'task', ARGV[i + 1], 'payload', ARGV[i + 2], 'sum', ARGV[i + 3] }
-      if ARGV[i + 4] ~= '' then append(job, 'meta', ARGV[i + 4]) end
-      redis.call('HSET', base .. ':job:' .. id, unpack(job))
-      redis.call('ZADD', KEYS[5], now + delay, id)
-      if not soonest or now + delay < soonest then earlier = true end
-    else
-      local at
-      if ARGV[i + 4] == '' then
-        at = redis.call('XADD', base .. ':stream:' .. priority, '*', 'id', id, 'task', ARGV[i + 1],
-          'payload', ARGV[i + 2], 'sum', ARGV[i + 3], 'attempt', '0')
+local index, indexed, earlier = {}, 0, false
+
+-- A job that is due later stands in a hash until then.
+local function schedule(i, task, priority, due, job_meta)
+  local job = { 'state', 'scheduled', 'created_ms', now, 'priority', priority, 'task', task, 'payload', ARGV[i + 1],
+    'sum', ARGV[i + 2] }
+  if job_meta ~= '' then append(job, 'meta', job_meta) end
+  redis.call('HSET', base .. ':job:' .. ARGV[i], unpack(job))
+  redis.call('ZADD', KEYS[5], due, ARGV[i])
+  if not soonest or due < soonest then earlier = true end
+end
+
+for _, run in ipairs(runs) do
+  local task, priority, delay, process, job_meta = run[1], run[5], run[6], run[8], run[9]
+  local stream = base .. ':stream:' .. priority
+  for i = run[2], run[3] - 1, 3 do
+    if not skipped[i] then
+      if delay > 0 then
+        schedule(i, task, priority, now + delay, job_meta)
       else
-        at = redis.call('XADD', base .. ':stream:' .. priority, '*', 'id', id, 'task', ARGV[i + 1],
-          'payload', ARGV[i + 2], 'sum', ARGV[i + 3], 'attempt', '0', 'meta', ARGV[i + 4])
+        local at
+        if job_meta == '' then
+          at = redis.call('XADD', stream, '*', 'id', ARGV[i], 'task', task, 'payload', ARGV[i + 1], 'sum', ARGV[i + 2])
+        else
+          at = redis.call('XADD', stream, '*', 'id', ARGV[i], 'task', task, 'payload', ARGV[i + 1], 'sum', ARGV[i + 2],
+            'meta', job_meta)
+        end
+        index[indexed + 1], index[indexed + 2] = ARGV[i], ref_of(priority, at)
+        indexed = indexed + 2
       end
-      append(index, id, priority .. '/' .. at)
+      if process ~= '' then redis.call('HSET', KEYS[7], ARGV[i], process) end
     end
-    if ARGV[i + 8] ~= '' then redis.call('HSET', KEYS[7], id, ARGV[i + 8]) end
-    stored = stored + 1
   end
 end
-if #index > 0 then redis.call('HSET', KEYS[9], unpack(index)) end
+if indexed > 0 then redis.call('HSET', KEYS[9], unpack(index)) end
 for _, id in ipairs(own) do redis.call('ZADD', KEYS[6], '+inf', id) end
 
 if not kept[1] then redis.call('HSET', meta, 'engine', ENGINE, 'version', DATA_VERSION) end
@@ -90,6 +117,6 @@ add_priorities(meta, kept[3], used)
 rotate_lanes(meta, KEYS[3], KEYS[4], kept[4], now)
 answer = table.concat(taken, ',')
 keep_lane(KEYS[3], ARGV[2], ARGV[3], answer)
-add_stats(base, now, { enqueued = stored })
-if #index > 0 or earlier then ring(KEYS[8]) end
+add_stats(base, now, { enqueued = many - #taken })
+if indexed > 0 or earlier then ring(KEYS[8]) end
 return answer

@@ -47,7 +47,7 @@ for _, priority in ipairs(priorities_of(kept[4])) do
     local pending = pending_now(base .. ':stream:' .. priority, from, HELD_MAX, ARGV[2])
     from = #pending == HELD_MAX and '(' .. pending[#pending][1] or nil
     local found = unknown_of(priority, pending)
-    while #jobs + #found > HELD_MAX do
+    while #jobs / JOB + #found > HELD_MAX do
       table.remove(found)
       more = 1
     end

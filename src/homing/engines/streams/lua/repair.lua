@@ -137,7 +137,7 @@ local function mend_entry(priority, entry)
       missing(1)
     end)
   end
-  local id, here = id_of(priority, entry, flat), priority .. '/' .. entry
+  local id, here = id_of(priority, entry, flat), ref_of(priority, entry)
   local ref = redis.call('HGET', KEYS[7], id)
   if ref == here then return mend_job(id) end
   if indexed(id, ref) or redis.call('EXISTS', base .. ':job:' .. id) == 1 then

@@ -1,7 +1,7 @@
 -- End runs: ack, run again, bury, hand back, cancel. The gate of each is ownership: the entry is pending
--- for this worker, and the index still names it; what is not so is refused and changes nothing.
+-- for this worker; what is not so is refused and changes nothing.
 --
--- USES clock guard bell stats marks replies finish dead
+-- USES clock guard bell stats items marks replies finish dead
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers
@@ -13,14 +13,10 @@
 -- ARGV[2] worker
 -- ARGV[3] lean        1: store no result, fact or statistic
 -- ARGV[4] number      grows with every batch of this worker, 0: not numbered
--- ARGV[5] acks        how many of each follow, in this order
--- ARGV[6] agains
--- ARGV[7] deads
--- ARGV[8] backs
--- ARGV[9] cancels
--- ARGV[10...] items    acks (id, ref, times, result)*, agains (id, ref, times, delay_ms, attempt, meta)*,
---                     deads (id, ref, times, attempt, error)*, backs (id, ref, times)*, oldest first,
---                     cancels (id, ref, times, reason)*; times 'wait/run' in ms
+-- ARGV[5...] groups   (what, times, priority, how many, items)*; times 'wait/run', each the log2 bucket of its ms.
+--                     Items of ack are (id, entry), of result (id, entry, result), of again (id, entry, delay_ms,
+--                     attempt, meta), of dead (id, entry, attempt, error), of back (id, entry), oldest first, of
+--                     cancel (id, entry, reason); entry is '' on lists
 --
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
@@ -38,96 +34,111 @@ if ARGV[4] ~= '0' then
   end
 end
 
-local lean, lost, ends, counters = ARGV[3] == '1', {}, {}, {}
+local lean, lost, ends, told = ARGV[3] == '1', {}, {}, 0
 local soonest, earlier = earliest_due(KEYS[5]), false
 local suspects = redis.call('EXISTS', base .. ':suspects') == 1
 
--- All items in one list: {kind, id, priority, entry, position in ARGV}.
-local items, ids, at = {}, {}, 10
-for kind, width in ipairs({ 4, 6, 5, 3, 4 }) do
-  for i = at, at + width * ARGV[4 + kind] - 1, width do
-    local priority, entry = parts_of(ARGV[i + 1])
-    items[#items + 1] = { kind, ARGV[i], priority or '0', entry or '0-0', i }
-    ids[#ids + 1] = ARGV[i]
+local groups, entries_of, mine = read_groups(5), {}, {}
+for _, group in ipairs(groups) do
+  local entries = entries_of[group[3]] or {}
+  entries_of[group[3]] = entries
+  local count = #entries
+  for i = group[4], group[5] - 1, group[6] do
+    count = count + 1
+    entries[count] = ARGV[i + 1]
   end
-  at = at + width * ARGV[4 + kind]
 end
-local mine = owned(base, worker, items)
-local refs = #ids > 0 and redis.call('HMGET', KEYS[4], unpack(ids)) or {}
+for priority, entries in pairs(entries_of) do
+  mine[priority] = owned(base .. ':stream:' .. priority, worker, entries)
+end
 
-local gone, gone_ids, back, apart = {}, {}, {}, {}
+local gone, gone_ids, leaving, back, apart = {}, {}, 0, {}, {}
 local function put(lists, priority, entry)
-  lists[priority] = lists[priority] or {}
-  table.insert(lists[priority], entry)
-end
-local function leaves(item)
-  put(gone, item[3], item[4])
-  gone_ids[#gone_ids + 1] = item[2]
+  local list = lists[priority]
+  if not list then
+    list = {}
+    lists[priority] = list
+  end
+  list[#list + 1] = entry
 end
 
 -- The entry's job moves into a hash; a body that went away is counted.
-local function stands_in_hash(item, state, attempt, new_meta)
-  leaves(item)
-  local flat = read_entry(base, item[3], item[4])
+local function stands_in_hash(id, priority, entry, state, attempt, new_meta)
+  local flat = read_entry(base, priority, entry)
   if not flat then
     redis.call('HINCRBY', meta, 'missing', 1)
     return false
   end
-  to_hash(base, item[2], item[3], item[4], flat, state, attempt, new_meta)
+  to_hash(base, id, priority, entry, flat, state, attempt, new_meta)
   return true
 end
 
+local function ended(id, state, body)
+  ends[told + 1], ends[told + 2], ends[told + 3] = id, state, body
+  told = told + 3
+end
+
+-- What becomes of a job: its place in ARGV, its id, priority and entry.
 local settle = {
-  function(item, i)
-    leaves(item)
-    ends[#ends + 1] = { item[2], 'completed', ARGV[i + 3] }
-  end,
-  function(item, i)
-    if stands_in_hash(item, 'scheduled', ARGV[i + 4], ARGV[i + 5]) then
-      local due = now + tonumber(ARGV[i + 3])
-      redis.call('ZADD', KEYS[5], due, item[2])
+  ack = function(_, id) ended(id, 'completed', '') end,
+  result = function(i, id) ended(id, 'completed', ARGV[i + 2]) end,
+  again = function(i, id, priority, entry)
+    if stands_in_hash(id, priority, entry, 'scheduled', ARGV[i + 3], ARGV[i + 4]) then
+      local due = now + tonumber(ARGV[i + 2])
+      redis.call('ZADD', KEYS[5], due, id)
       if not soonest or due < soonest then earlier = true end
     end
   end,
-  function(item, i)
-    if stands_in_hash(item, 'dead', ARGV[i + 3], nil) then
-      bury(base, item[2], now, ARGV[i + 3], ARGV[i + 4])
+  dead = function(i, id, priority, entry)
+    if stands_in_hash(id, priority, entry, 'dead', ARGV[i + 2], nil) then
+      bury(base, id, now, ARGV[i + 2], ARGV[i + 3])
     end
   end,
-  function(item)
-    put(suspects and is_suspect(base .. ':suspects', item[2]) and apart or back, item[3], item[4])
+  back = function(_, id, priority, entry)
+    put(suspects and is_suspect(base .. ':suspects', id) and apart or back, priority, entry)
   end,
-  function(item, i)
-    leaves(item)
-    ends[#ends + 1] = { item[2], 'cancelled', ARGV[i + 3] }
-  end,
+  cancel = function(i, id) ended(id, 'cancelled', ARGV[i + 2]) end,
 }
 
-local NAMES = { 'acked', 'retried', 'buried', 'released', 'cancelled' }
-local done = 0
-for n, item in ipairs(items) do
-  local ref = item[3] .. '/' .. item[4]
-  if mine[ref] and refs[n] == ref then
-    mine[ref] = nil
-    done = done + 1
-    counters[NAMES[item[1]]] = (counters[NAMES[item[1]]] or 0) + 1
-    if item[1] ~= 4 then add_times(counters, ARGV[item[5] + 2]) end
-    settle[item[1]](item, item[5])
-  else
-    lost[#lost + 1] = item[2]
+-- One group through the gate. Returns how many were this worker's.
+local function settle_group(kind, priority, first, past, width)
+  local held, act, leaves, let_through = mine[priority], settle[kind], kind ~= 'back', 0
+  local drop = gone[priority] or {}
+  gone[priority] = drop
+  local dropped = #drop
+  for i = first, past - 1, width do
+    local id, entry = ARGV[i], ARGV[i + 1]
+    if held[entry] then
+      held[entry] = nil
+      let_through = let_through + 1
+      if leaves then
+        dropped, leaving = dropped + 1, leaving + 1
+        drop[dropped], gone_ids[leaving] = entry, id
+      end
+      act(i, id, priority, entry)
+    else
+      lost[#lost + 1] = id
+    end
   end
+  return let_through
 end
-for priority, entries in pairs(gone) do drop_entries(base, priority, entries, {}) end
-if #gone_ids > 0 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
+
+local done, tally = 0, new_tally()
+for _, group in ipairs(groups) do
+  local count = settle_group(group[1], group[3], group[4], group[5], group[6])
+  count_ends(tally, group[1], group[2], count)
+  done = done + count
+end
+for priority, entries in pairs(gone) do
+  if #entries > 0 then drop_entries(base, priority, entries, {}) end
+end
+if leaving > 0 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
 hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
 finish(base, meta, ends, now, lean)
-if #lost > 0 then
-  redis.call('HINCRBY', meta, 'refused', #lost)
-  counters.refused = #lost
-end
-if not lean then add_stats(base, now, counters) end
+if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
+if not lean then add_settled(base, now, tally, #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
 return { done, lost, 0 }

@@ -59,7 +59,7 @@ end
 local function check_entry(entry, flat)
   local id = id_of(priority, entry, flat)
   local ref, subject = redis.call('HGET', KEYS[6], id), 'entry:' .. priority .. '/' .. entry
-  if ref and ref ~= priority .. '/' .. entry then
+  if ref and ref ~= ref_of(priority, entry) then
     problem(subject, 'job ' .. id .. ' is in ' .. key .. ' at ' .. entry .. ' and, says the index, at ' .. ref)
   elseif not ref and not waits(owner_of(key, entry)) then
     problem(subject, 'job ' .. id .. ' is active in ' .. key .. ' and not in the index')
