@@ -34,6 +34,10 @@ class Waiters(Generic[Waiter]):
     def __bool__(self) -> bool:
         return bool(self._by_id)
 
+    def first(self) -> Waiter | None:
+        """One of those who wait, None when nobody does."""
+        return next((waiters[0] for waiters in self._by_id.values()), None)
+
     def add(self, job_id: str, waiter: Waiter) -> None:
         self._by_id[job_id].append(waiter)
 
@@ -87,28 +91,31 @@ def _looks() -> Iterable[float]:
 
 
 class _Ear:
-    """One waiting thread."""
+    """One waiting thread. It is woken when its job's end is told, or when it is its turn to read."""
 
-    __slots__ = ("end", "heard")
+    __slots__ = ("end", "woken")
 
     def __init__(self) -> None:
-        self.heard = threading.Event()
+        self.woken = threading.Event()
         self.end: End | None = None
 
 
 class Follower:
-    """For threads: the reader is a daemon thread that lives while somebody waits."""
+    """For threads: one of those that wait reads for all. Its own end needs no other thread to wake it."""
 
     def __init__(self, sender: Sender) -> None:
         self._asking = Asking(sender)
         self._link = sender.link
         self._lock = threading.Lock()
         self._waiters: Waiters[_Ear] = Waiters()
-        self._reader: threading.Thread | None = None
+        self._reading = False
         self._closed = threading.Event()
 
     def end(self, job_id: str, timeout: float | None) -> End | None:
-        """Wait until the job has ended; None after `timeout` seconds. Raises JobNotFound."""
+        """Wait until the job has ended; None after `timeout` seconds. Raises JobNotFound.
+
+        A server looks at who is blocked ten times a second: the None may come a tenth of a second late.
+        """
         deadline = None if timeout is None else time.monotonic() + timeout
         ear = _Ear()
         with self._lock:
@@ -116,57 +123,66 @@ class Follower:
         try:
             [record] = self._link.do(self._asking.follow([job_id]))
             end = self._asking.read(job_id, record)
-            if end is None:
-                self._read()
-                end = self._listen(job_id, ear, deadline)
+            return self._listen(job_id, ear, deadline) if end is None else end
         finally:
             with self._lock:
                 self._waiters.remove(job_id, ear)
-        return end
+                self._call_reader()
 
     def _listen(self, job_id: str, ear: _Ear, deadline: float | None) -> End | None:
         for pause_s in _looks():
-            left_s = pause_s if deadline is None else min(pause_s, deadline - time.monotonic())
-            if left_s > 0 and ear.heard.wait(left_s):
-                return ear.end
+            until = time.monotonic() + pause_s
+            if (end := self._hear(ear, until if deadline is None else min(until, deadline))) is not None:
+                return end
             if (end := self._link.do(self._asking.look(job_id))) is not None:
                 return end
             if deadline is not None and time.monotonic() >= deadline:
                 break
         return None
 
-    def _read(self) -> None:
-        with self._lock:
-            if self._reader is None:
-                self._reader = threading.Thread(target=self._work, name="homing-replies", daemon=True)
-                self._reader.start()
-
-    def _work(self) -> None:
-        client = self._link.client
-        while True:
-            with self._lock:
-                if not self._waiters or self._closed.is_set():
-                    self._reader = None
-                    return
-            try:
-                item = client.pop(self._asking.key, BLOCK_S)
-            except HomingError:
-                # Every waiter looks at the stored end by itself meanwhile, and is told the error there.
-                self._closed.wait(random.uniform(0.1, 1.0))
+    def _hear(self, ear: _Ear, until: float) -> End | None:
+        """What is told of its job, None when nothing was by then. Reads itself when nobody does."""
+        while ear.end is None and (left_s := until - time.monotonic()) > 0:
+            if not self._take_turn():
+                ear.woken.wait(left_s)
+                ear.woken.clear()  # an end is there before it is told of
                 continue
-            if item is not None:
-                self._tell(item)
+            try:
+                self._read(min(left_s, BLOCK_S))
+            finally:
+                with self._lock:
+                    self._reading = False
+        return ear.end
 
-    def _tell(self, item: bytes) -> None:
-        job_id, end = told(item)
+    def _take_turn(self) -> bool:
         with self._lock:
-            ears = self._waiters.take(job_id)
-        for ear in ears:
-            ear.end = end
-            ear.heard.set()
+            if self._reading or self._closed.is_set():
+                return False
+            self._reading = True
+            return True
+
+    def _call_reader(self) -> None:
+        """Who was reading, or was to read, has gone: another one's turn."""
+        if not self._reading and (ear := self._waiters.first()) is not None:
+            ear.woken.set()
+
+    def _read(self, block_s: float) -> None:
+        try:
+            item = self._link.client.pop(self._asking.key, block_s)
+        except HomingError:
+            # Every waiter looks at the stored end by itself meanwhile, and is told the error there.
+            self._closed.wait(min(block_s, random.uniform(0.1, 1.0)))
+            return
+        if item is not None:
+            job_id, end = told(item)
+            with self._lock:
+                ears = self._waiters.take(job_id)
+            for ear in ears:
+                ear.end = end
+                ear.woken.set()
 
     def close(self) -> None:
-        """End the reader within one block; who still waits goes on by looking."""
+        """Nobody reads any more, within one block; who still waits goes on by looking."""
         self._closed.set()
 
 
@@ -178,7 +194,7 @@ class AsyncFollower:
 
         self._asking = Asking(sender)
         self._link = sender.link
-        self._waiters: Waiters[asyncio.Future[End]] = Waiters()
+        self._waiters: Waiters[asyncio.Future[End | None]] = Waiters()
         self._reader: asyncio.Task[None] | None = None
         self._follows: Coalescer[str, JobRecord | None] = Coalescer(self._follow, _thousands)
 
@@ -188,30 +204,26 @@ class AsyncFollower:
 
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        ear: asyncio.Future[End] = loop.create_future()
+        ear: asyncio.Future[End | None] = loop.create_future()
         self._waiters.add(job_id, ear)
         try:
             end = self._asking.read(job_id, await self._follows.add(job_id))
-            if end is None:
+            if end is not None:
+                return end
+            for pause_s in _looks():
                 self._read()
-                end = await self._listen(job_id, ear, deadline)
+                left_s = pause_s if deadline is None else min(pause_s, deadline - loop.time())
+                if (end := await _heard(ear, left_s)) is not None:
+                    return end
+                self._waiters.remove(job_id, ear)
+                ear = loop.create_future()
+                self._waiters.add(job_id, ear)
+                if (end := await self._link.ado(self._asking.look(job_id))) is not None:
+                    return end
+                if deadline is not None and loop.time() >= deadline:
+                    break
         finally:
             self._waiters.remove(job_id, ear)
-        return end
-
-    async def _listen(self, job_id: str, ear: "asyncio.Future[End]", deadline: float | None) -> End | None:
-        import asyncio
-
-        now = asyncio.get_running_loop().time
-        for pause_s in _looks():
-            left_s = pause_s if deadline is None else min(pause_s, deadline - now())
-            done, _ = await asyncio.wait([ear], timeout=max(left_s, 0))
-            if done:
-                return ear.result()
-            if (end := await self._link.ado(self._asking.look(job_id))) is not None:
-                return end
-            if deadline is not None and now() >= deadline:
-                break
         return None
 
     async def _follow(self, job_ids: list[str]) -> list[JobRecord | Exception | None]:
@@ -243,6 +255,20 @@ class AsyncFollower:
 
     def close(self) -> None:
         """The reader ends by itself once nobody waits."""
+
+
+async def _heard(ear: "asyncio.Future[End | None]", timeout_s: float) -> End | None:
+    """What is told, None when nothing was in time. Nothing but the ear itself stands between the two."""
+    alarm = ear.get_loop().call_later(max(timeout_s, 0), _deafen, ear)
+    try:
+        return await ear
+    finally:
+        alarm.cancel()
+
+
+def _deafen(ear: "asyncio.Future[End | None]") -> None:
+    if not ear.done():
+        ear.set_result(None)
 
 
 def _thousands(job_ids: Iterable[str]) -> Iterable[list[str]]:

@@ -251,6 +251,9 @@ class Claimer:
             self._failed(post, error)
         finally:
             self._blocking = False
+        if not post.eager:
+            # Nothing hurries: what came may start before the next claim is made ready.
+            await asyncio.sleep(0)
 
     def _gained(self, post: Post, lease: Lease, claim: Claim, limit: int) -> None:
         now_s = boot_s()

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from homing import App, Job, Queue, State
+from homing import App, Job, Queue, State, follower
 from homing.command import Command
 from homing.engines.engine import EngineName
 from homing.errors import JobCancelled, JobFailed, JobNotFound, ResultTimeout
@@ -57,6 +58,48 @@ def test_many_threads_wait_for_one_job(queue: Queue) -> None:
         for thread in threads:
             thread.join()
     assert results == ["abab"] * 8
+
+
+def test_many_threads_wait_for_many_jobs_and_read_for_each_other(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "LOOK_FIRST_S", 60.0)  # nobody is told by looking
+    jobs = [queue.put(number) for number in range(1, 13)]
+    results: dict[int, object] = {}
+
+    def wait(at: int) -> None:
+        results[at] = jobs[at].result(timeout=20)
+
+    threads = [threading.Thread(target=wait, args=(at,)) for at in range(len(jobs)) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    eventually(lambda: queue.counts().replies == len(jobs))
+    began = time.monotonic()
+    with answering(queue):
+        for thread in threads:
+            thread.join()
+    assert results == {at: 2 * (at + 1) for at in range(len(jobs))}
+    assert time.monotonic() - began < 15
+
+
+def test_who_read_for_the_others_and_gives_up_leaves_it_to_them(
+    queue: Queue, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(follower, "LOOK_FIRST_S", 60.0)
+    job, results = queue.put("ab"), list[object]()
+    thread = threading.Thread(target=lambda: results.append(job.result(timeout=20)))
+    with pytest.raises(ResultTimeout):
+        other = queue.put("x", delay=3600)
+        timer = threading.Timer(0.2, thread.start)
+        timer.start()
+        other.result(timeout=0.6)  # it reads first
+    timer.join()
+    eventually(lambda: queue.counts().replies == 2)
+    began = time.monotonic()
+    with answering(queue):
+        thread.join()
+    assert results == ["abab"]
+    assert time.monotonic() - began < 15
 
 
 def test_a_lost_reply_is_made_up_for_by_looking(app: App, queue: Queue) -> None:

@@ -1,0 +1,65 @@
+"""The claimer on an idle worker: what it does first with a job that came."""
+
+import asyncio
+from typing import Any
+
+from homing.command import Command
+from homing.delivery.claimer import Claimer, Post
+from homing.delivery.lease import Lease
+from homing.engines import make
+from homing.engines.engine import Engine
+from homing.job import Claim, Claimed, Registered
+from homing.keys import Keys
+from tests.unit.idle_heart import IdleHeart
+
+KEYS = Keys("q")
+
+
+class Server:
+    """Registers, then gives nothing, and a job to the first claim that waits for the bell."""
+
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+        self.seen = asyncio.Event()
+
+    async def run(self, command: Command[Any]) -> Any:
+        return Registered(10_000, 0, False) if command.name == "register" else Claim([], 0)
+
+    async def wait(self, bells: Any, block_s: float, command: Command[Any] | None) -> Any:
+        self._log.append("waits")
+        if self._log.count("waits") > 1:
+            self.seen.set()
+            await asyncio.Event().wait()
+        return Claim([Claimed("j", b"0/0-1", "t", b"[[],{}]", 0, b"", 0)], 0)
+
+
+class Intake:
+    """Starts each job as the executor does: by a task of its own."""
+
+    def __init__(self, log: list[str]) -> None:
+        self._log = log
+
+    def room(self, queue: str) -> int:
+        return 10
+
+    async def changed(self, timeout_s: float) -> None: ...
+
+    def accept(self, lease: Lease, claim: Claim) -> None:
+        asyncio.get_running_loop().call_soon(self._log.append, "starts")
+
+    def enlisted(self, lease: Lease) -> None: ...
+
+
+async def test_a_job_that_was_waited_for_starts_before_the_next_claim_is_made() -> None:
+    log: list[str] = []
+    server = Server(log)
+
+    async def resolve() -> Engine:
+        return make("streams", KEYS)
+
+    claimer = Claimer([Post("q", KEYS, resolve)], lambda: server, IdleHeart(), Intake(log))
+    await claimer.register()
+    claimer.start()
+    await asyncio.wait_for(server.seen.wait(), 10)
+    assert log == ["waits", "starts", "waits"]
+    await claimer.stop()
