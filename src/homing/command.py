@@ -29,6 +29,12 @@ Argument = str | bytes | int
 
 _DECLARED = re.compile(r"-- (KEYS|ARGV)\[(\d+)(\.\.\.)?\] (\S+)")
 _WORDS = re.compile(r"-- (USES|FLAGS) (.+)")
+_WORD = re.compile(r"--.*|([A-Za-z_]\w*)")
+#: A function of a shared file: on one line, or up to an `end` at the beginning of its own.
+_FUNCTION = re.compile(
+    r"^local function (?P<short>\w+)\(.*\bend$|^local function (?P<long>\w+)\(.*\n(?:.*\n)*?end$",
+    re.MULTILINE,
+)
 #: How many calls have the names of their keys kept: one for each script and queue, or registration, in use.
 _NAMES_KEPT = 1_024
 
@@ -91,10 +97,26 @@ def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
     return names, words, variadic
 
 
+def _needed(shared: str, body: str) -> str:
+    """The shared text without the functions that the script does not reach: a server makes every function
+    anew at each call of a script, 40 of them in the time of four commands.
+    """
+    functions = {found["short"] or found["long"]: found[0] for found in _FUNCTION.finditer(shared)}
+    reached: set[str] = set()
+    texts = [body, _FUNCTION.sub("", shared)]
+    while texts:
+        named = functions.keys() & set(_WORD.findall(texts.pop())) - reached
+        reached |= named
+        texts += [functions[name] for name in named]
+    return _FUNCTION.sub(
+        lambda found: found[0] if (found["short"] or found["long"]) in reached else "", shared
+    )
+
+
 @cache
 def load(package: str, name: str, *, lean: bool = False) -> Script:
     """Read `lua/<name>.lua` of an engine's package, or where both are the same `shared/both/<name>.lua`,
-    with the shared files its header names and the engine's own functions.
+    with what it reaches of the shared files its header names and of the engine's own functions.
 
     `lean` adds the flag that lets a full server run it. Raises ValueError when its header is out of order.
     """
@@ -107,7 +129,7 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
     body = (script if script.is_file() else shared / "both" / f"{name}.lua").read_text()
     names, words, variadic = _header(body)
     parts = [(shared / f"{used}.lua").read_text() for used in words.get("USES", "").split()]
-    code = "\n".join([*parts, (own / "_engine.lua").read_text(), body])
+    code = _needed("\n".join([*parts, (own / "_engine.lua").read_text()]), body) + "\n" + body
     flags = "allow-oom" if lean else words.get("FLAGS", "")
     text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
     # Without flags (6.2) a script is refused on a full server by its first write that may

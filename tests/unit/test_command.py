@@ -65,6 +65,20 @@ def test_keys_come_from_the_names_in_the_header() -> None:
     )
 
 
+@pytest.mark.parametrize("package", [LISTS, STREAMS])
+def test_a_script_brings_the_shared_functions_that_it_reaches_and_no_others(package: str) -> None:
+    shared = Path(str(files("homing.engines"))) / "shared"
+    makes = re.compile(r"^local function (\w+)", re.MULTILINE)
+    for path in verbs(package):
+        used = " ".join(re.findall(r"^-- USES (.*)", path.read_text(), re.MULTILINE)).split()
+        sources = [shared / f"{name}.lua" for name in used] + [lua_folder(package) / "_engine.lua"]
+        known = {name for source in sources for name in makes.findall(source.read_text())}
+        bare = re.sub(r"--.*", "", load(package, path.stem).plain)
+        named, made = re.findall(r"\w+", bare), set(makes.findall(bare))
+        assert known & set(named) <= made, path
+        assert [name for name in made & known if named.count(name) == 1] == [], path
+
+
 def test_a_lean_settle_is_let_through_by_a_full_server_and_the_plain_text_has_no_flag_line() -> None:
     assert load(LISTS, "settle").text.startswith("#!lua\n")
     assert load(LISTS, "settle", lean=True).text.startswith("#!lua flags=allow-oom\n")
