@@ -111,6 +111,10 @@ class Stage:
                 stderr=log,
             )
 
+    def enough(self) -> None:
+        """Tell a producer at a steady rate to end."""
+        (self.folder / "stop").touch()
+
     def _command(self, words: tuple[str, ...], **known: object) -> list[str]:
         return [word.format(bin=self.programs, url=self.url, root=ROOT, **known) for word in words]
 
@@ -121,6 +125,7 @@ class Stage:
             "BENCH_URL": self.url,
             "BENCH_STARTS": str(self.folder / "starts"),
             "BENCH_HOME": str(self.programs.parent),
+            "BENCH_STOP": str(self.folder / "stop"),
         }
         if self.jobs:
             kept |= {name: str(self.folder / name[6:].lower()) for name in FILES}

@@ -1,5 +1,6 @@
 """ardiq: its loop and its trips to the server are Rust; the handlers run on asyncio."""
 
+import os
 from typing import Any
 
 from ardiq import Ardiq
@@ -14,10 +15,7 @@ if CONCURRENCY or FAST:
 if FAST:
     core |= {"prefetch": 1_000} | ({} if RESULTS else {"result_ttl_ms": 0})
 app = Ardiq(redis_url=URL, queue_name="work", **core)
-tasks = {
-    name: app.task(name=name, executor="process" if name == "spin" else "thread")(function)
-    for name, function in (ASYNC | PLAIN).items()
-}
+tasks = {name: app.task(name=name, executor="thread")(function) for name, function in (ASYNC | PLAIN).items()}
 
 
 class Producer(AsyncProducer):
@@ -35,3 +33,4 @@ class Producer(AsyncProducer):
 
 if __name__ == "__main__":
     main(Producer())
+    os._exit(0)  # its runtime's threads now and then crash a Python that ends by itself, when all is done

@@ -2,7 +2,7 @@
 //
 //   node bullmq_tasks.mjs worker | fill | bulk | singly | concurrent | probe | pace  '{"task": "nothing", "count": 1000}'
 
-import { closeSync, openSync, readSync, writeSync } from "node:fs";
+import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -113,7 +113,7 @@ async function probe(queue, o) {
 async function pace(queue, o) {
   const began = Date.now();
   let sent = 0;
-  while (Date.now() - began < o.seconds * 1000) {
+  while (Date.now() - began < o.seconds * 1000 && !existsSync(env.BENCH_STOP)) {
     const due = Math.min(BATCH, o.count - sent, Math.floor(((Date.now() - began) / 1000) * o.rate) - sent);
     if (due > 0) {
       await many(queue, o, o.start + sent, due);
@@ -121,7 +121,7 @@ async function pace(queue, o) {
     }
     await pause(PACE_MS);
   }
-  return { seconds: o.seconds, count: sent };
+  return { seconds: (Date.now() - began) / 1000, count: sent };
 }
 
 async function produce(mode, o) {

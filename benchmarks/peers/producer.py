@@ -7,15 +7,16 @@ prints one line of JSON. Standard library only: it runs in the peers' own enviro
 - fill: `count` jobs by the fastest documented road; bulk: the same, by the call that takes many;
 - singly: one after the other; concurrent: 100 calls in flight;
 - probe: a job, then its start and its result, then a random pause, `count` times;
-- pace: `rate` jobs a second for `seconds`.
+- pace: `rate` jobs a second until the file `BENCH_STOP` is there, at most for `seconds`.
 """
 
 import asyncio
 import json
+import os
 import random
 import sys
 import time
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
 from benchmarks.peers.witness import STAMPS, TUNED, pad
@@ -26,10 +27,13 @@ BATCH = 1_000
 AT_ONCE = 100
 #: The first jobs of a probe are not counted: they find cold caches on both sides.
 WARM_UP = 20
+#: Who takes so long for a result is asked for fewer, but for so many.
+PROBES_S, LEAST_PROBES = 15.0, 10
 PAUSE_S = (0.01, 0.04)
 #: How long a probe waits for one job. The first also waits for the worker to be up.
 JOB_S = 60.0
 PACE_S = 0.01
+STOP = os.environ.get("BENCH_STOP", "")
 
 
 class SyncProducer:
@@ -189,7 +193,7 @@ def _wait_for_start(n: int) -> None:
 def _probe(producer: SyncProducer, options: Options) -> Options:
     """A result is awaited by the queue's own call; without one the job's start is looked for."""
     starts, results = list[float](), list[float]()
-    for n in range(options["count"] + WARM_UP):
+    for n in _probed(options, starts):
         before = time.monotonic_ns()
         handle = producer.put(options["task"], n, "")
         if options["results"]:
@@ -203,7 +207,7 @@ def _probe(producer: SyncProducer, options: Options) -> Options:
 
 async def _aprobe(producer: AsyncProducer, options: Options) -> Options:
     starts, results = list[float](), list[float]()
-    for n in range(options["count"] + WARM_UP):
+    for n in _probed(options, starts):
         before = time.monotonic_ns()
         handle = await producer.put(options["task"], n, "")
         if options["results"]:
@@ -213,6 +217,14 @@ async def _aprobe(producer: AsyncProducer, options: Options) -> Options:
         _note(n, before, after, starts, results)
         await asyncio.sleep(random.uniform(*PAUSE_S))
     return _latencies(options, starts, results)
+
+
+def _probed(options: Options, counted: list[float]) -> Iterator[int]:
+    end = time.monotonic() + PROBES_S
+    for n in range(options["count"] + WARM_UP):
+        if len(counted) >= LEAST_PROBES and time.monotonic() > end:
+            return
+        yield n
 
 
 def _note(n: int, before: int, after: int, starts: list[float], results: list[float]) -> None:
@@ -225,35 +237,43 @@ def _latencies(options: Options, starts: list[float], results: list[float]) -> O
     return {"start_ms": starts, "result_ms": results if options["results"] else []}
 
 
-def _due(options: Options) -> "Callable[[int], int]":
-    """How many jobs should have been sent by now, less those that were."""
-    began = time.monotonic()
+class _Pace:
+    """How many jobs should have been sent by now, and whether it is time to end."""
 
-    def due(sent: int) -> int:
-        elapsed = min(time.monotonic() - began, options["seconds"])
-        left, late = int(options["count"]) - sent, int(elapsed * options["rate"]) - sent
-        return min(BATCH, left, late)
+    def __init__(self, options: Options) -> None:
+        self.began, self.options, self.sent = time.monotonic(), options, 0
 
-    return due
+    def ended(self) -> bool:
+        return self.seconds() >= self.options["seconds"] or os.path.exists(STOP)  # noqa: PTH110 - no path is made of it
+
+    def seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def due(self) -> list[tuple[int, str]]:
+        """Those to be sent now, which count as sent."""
+        late = int(self.seconds() * self.options["rate"]) - self.sent
+        first = self.options["start"] + self.sent
+        some = max(0, min(BATCH, int(self.options["count"]) - self.sent, late))
+        self.sent += some
+        return [(n, "") for n in range(first, first + some)]
+
+    def told(self) -> Options:
+        return {"seconds": self.seconds(), "count": self.sent}
 
 
 def _pace(producer: SyncProducer, options: Options) -> Options:
-    sent, due, end = 0, _due(options), time.monotonic() + options["seconds"]
-    while time.monotonic() < end:
-        if (some := due(sent)) > 0:
-            first = options["start"] + sent
-            producer.put_many(options["task"], [(n, "") for n in range(first, first + some)])
-            sent += some
+    pace = _Pace(options)
+    while not pace.ended():
+        if some := pace.due():
+            producer.put_many(options["task"], some)
         time.sleep(PACE_S)
-    return {"seconds": options["seconds"], "count": sent}
+    return pace.told()
 
 
 async def _apace(producer: AsyncProducer, options: Options) -> Options:
-    sent, due, end = 0, _due(options), time.monotonic() + options["seconds"]
-    while time.monotonic() < end:
-        if (some := due(sent)) > 0:
-            first = options["start"] + sent
-            await producer.put_many(options["task"], [(n, "") for n in range(first, first + some)])
-            sent += some
+    pace = _Pace(options)
+    while not pace.ended():
+        if some := pace.due():
+            await producer.put_many(options["task"], some)
         await asyncio.sleep(PACE_S)
-    return {"seconds": options["seconds"], "count": sent}
+    return pace.told()

@@ -70,7 +70,10 @@ class Producer(AsyncProducer):
         if RESULTS and task == "stamp":
             # `apply` listens before it enqueues; who asks later may have missed the end. What the sweep of a worker
             # that starts takes from a job that begins in that moment, it gives back only with retries.
-            return asyncio.ensure_future(queue.apply(task, timeout=60, retries=3, n=n, padding=padding))
+            looks = {"poll_interval": 0.005} if FAST else {}
+            return asyncio.ensure_future(
+                queue.apply(task, timeout=60, retries=3, n=n, padding=padding, **looks)
+            )
         return await queue.enqueue(task, n=n, padding=padding, **OPTIONS)
 
     async def result(self, handle: Any) -> Any:

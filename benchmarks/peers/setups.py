@@ -108,7 +108,7 @@ PEERS: tuple[Setup, ...] = (
     ),
     *_pair(
         "10 jobs at once",
-        "100 jobs at once, max_concurrent_ops=100, uvloop, hiredis, ttl=-1 (no result) where nobody waits",
+        "100 jobs at once, max_concurrent_ops=100, uvloop, hiredis, ttl=-1 (no result) where nobody waits, else poll_interval=5 ms",
         better={"concurrency": 100},
         queue="saq", pins=SAQ, module=_module("saq_tasks"),
         worker=("{bin}/saq", "benchmarks.peers.saq_tasks.settings", "--workers", "{processes}", "--quiet"),

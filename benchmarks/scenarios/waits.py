@@ -42,7 +42,7 @@ def thousand(run: Run) -> Figures:
 
 def burning(run: Run) -> Figures:
     ideal = cores() / SPIN_S
-    jobs = run.jobs(min(ideal, run.rate))
+    jobs = run.jobs(2 * min(ideal, run.rate))  # until all processes are up, some cores are idle
     with run.scene("spin", jobs, processes=cores()) as scene:
         scene.produce("fill", count=jobs)
         scene.work()
