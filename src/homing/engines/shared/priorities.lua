@@ -7,16 +7,13 @@ end
 
 -- Keep further priorities (a table priority -> true) in meta, highest first.
 local function add_priorities(meta, kept, more)
-  local known, all = {}, priorities_of(kept)
-  for _, priority in ipairs(all) do known[priority] = true end
-  local grown = kept == false
+  local known, grown = ' ' .. (kept or '0') .. ' ', {}
   for priority in pairs(more) do
-    if not known[priority] then
-      all[#all + 1] = priority
-      grown = true
-    end
+    if not string.find(known, ' ' .. priority .. ' ', 1, true) then grown[#grown + 1] = priority end
   end
-  if not grown then return end
+  if kept and #grown == 0 then return end
+  local all = priorities_of(kept)
+  for _, priority in ipairs(grown) do all[#all + 1] = priority end
   table.sort(all, function(a, b) return tonumber(a) > tonumber(b) end)
   redis.call('HSET', meta, 'priorities', table.concat(all, ' '))
 end

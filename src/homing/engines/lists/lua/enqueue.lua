@@ -28,7 +28,7 @@ if last and last >= tonumber(ARGV[3]) then
 end
 
 -- The runs: {task, first job, past the last, how many went before, priority, delay, own, reply, meta}.
-local runs, many = {}, 0
+local runs, many, delayed = {}, 0, false
 local place = 4
 while place < #ARGV do
   local count, told = tonumber(ARGV[place + 2]), ARGV[place + 1]
@@ -38,13 +38,14 @@ while place < #ARGV do
   if told ~= '' then
     local priority, delay, chosen, process, job_meta = string.match(told, '^(%S+) (%d+) ([01]) (%S*) (.*)$')
     run[5], run[6], run[7], run[8], run[9] = priority, tonumber(delay), chosen == '1', process, job_meta
+    delayed = delayed or run[6] > 0
   end
   runs[#runs + 1] = run
   many = many + count
 end
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
-local soonest = earliest_due(KEYS[5])
+local soonest = delayed and earliest_due(KEYS[5])
 local used, own, seen, taken, skipped = {}, {}, {}, {}, {}
 local function is_taken(id)
   local free_at = redis.call('ZSCORE', KEYS[6], id)
