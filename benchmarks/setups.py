@@ -75,6 +75,11 @@ def python(module: str, *words: str) -> tuple[str, ...]:
     return ("{bin}/python", "-m", module, *words)
 
 
+def producer(module: str) -> tuple[str, ...]:
+    """The command of a producer, which takes a mode and its options."""
+    return ("{bin}/node", module) if module.endswith(".mjs") else python(module)
+
+
 #: In `pins`: this project as it stands here, with the versions of what it needs that are installed here.
 PROJECT = "{project}"
 

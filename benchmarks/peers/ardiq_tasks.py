@@ -6,13 +6,26 @@ from typing import Any
 from ardiq import Ardiq
 
 from benchmarks.peers.producer import AsyncProducer, main
-from benchmarks.peers.witness import ASYNC, CONCURRENCY, FAST, PLAIN, RESULTS, URL, fast_loop
+from benchmarks.peers.witness import (
+    ASYNC,
+    CONCURRENCY,
+    FAST,
+    JOBS,
+    PLAIN,
+    RECOVERY,
+    RESULTS,
+    TUNED,
+    URL,
+    fast_loop,
+)
 
 fast_loop()
 core: dict[str, Any] = {}
-if CONCURRENCY or FAST:
-    core["concurrency"] = CONCURRENCY or 100
-if FAST:
+if CONCURRENCY or RECOVERY or FAST:
+    core["concurrency"] = CONCURRENCY or JOBS
+if RECOVERY and TUNED:
+    core["idle_timeout_ms"] = 10_000
+elif FAST:
     core |= {"prefetch": 1_000} | ({} if RESULTS else {"result_ttl_ms": 0})
 app = Ardiq(redis_url=URL, queue_name="work", **core)
 tasks = {name: app.task(name=name, executor="thread")(function) for name, function in (ASYNC | PLAIN).items()}

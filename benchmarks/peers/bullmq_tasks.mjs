@@ -2,7 +2,7 @@
 //
 //   node bullmq_tasks.mjs worker | fill | bulk | singly | concurrent | probe | pace  '{"task": "nothing", "count": 1000}'
 
-import { closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
+import { appendFileSync, closeSync, existsSync, openSync, readSync, writeSync } from "node:fs";
 import { createRequire } from "node:module";
 import { setTimeout as pause } from "node:timers/promises";
 
@@ -14,10 +14,12 @@ const { hostname: host, port } = new URL(env.BENCH_URL);
 const connection = { host, port: Number(port), maxRetriesPerRequest: null };
 const fast = (env.BENCH_SETUP ?? "").includes("tuned");
 const results = env.BENCH_RESULTS === "1";
-const BATCH = 1000, AT_ONCE = 100, WARM_UP = 20, NAP_MS = 50, SPIN_MS = 10, PACE_MS = 10;
+const BATCH = 1000, AT_ONCE = 100, WARM_UP = 20, JOBS = 100, NAP_MS = 50, SLEEP_MS = 400_000, SPIN_MS = 10, PACE_MS = 10;
 
-const runs = openSync(env.BENCH_WITNESS, "r+");
-const stamps = openSync(env.BENCH_STAMPS, "r+");
+// The recovery benchmark runs one task, numbers no jobs, and what is tuned there is how soon lost jobs come back.
+const recovery = env.BENCH_TASKS === "sleep";
+const runs = recovery ? -1 : openSync(env.BENCH_WITNESS, "r+");
+const stamps = recovery ? -1 : openSync(env.BENCH_STAMPS, "r+");
 const one = Buffer.from([1]);
 const ran = (n) => writeSync(runs, one, 0, 1, n);
 
@@ -35,6 +37,10 @@ const handlers = {
     return n;
   },
   nap: async ({ n }) => { await pause(NAP_MS); ran(n); },
+  sleep: async ({ n }) => {
+    appendFileSync(env.BENCH_STARTS, `${n} ${process.pid} ${process.hrtime.bigint()}\n`);
+    await pause(SLEEP_MS);
+  },
   spin: async ({ n }) => {
     const before = used();
     while (used() - before < SPIN_MS * 1000);
@@ -43,8 +49,9 @@ const handlers = {
 };
 
 function work() {
-  const concurrency = Number(env.BENCH_CONCURRENCY || 0) || (fast ? 100 : 1);
-  new Worker("work", (job) => handlers[job.name](job.data), { connection, concurrency });
+  const concurrency = Number(env.BENCH_CONCURRENCY || 0) || (recovery ? JOBS : fast ? 100 : 1);
+  const watchful = recovery && fast ? { lockDuration: 10_000, stalledInterval: 1_000 } : {};
+  new Worker("work", (job) => handlers[job.name](job.data), { connection, concurrency, ...watchful });
 }
 
 const pad = (task, n) => "x".repeat(Math.max(0, 200 - `${task}[[${n},""],{}]`.length));
@@ -137,7 +144,7 @@ async function produce(mode, o) {
   }
   await queue.close();
   console.log(JSON.stringify(told));
-  closeSync(runs);
+  if (!recovery) closeSync(runs);
 }
 
 if (process.argv[2] === "worker") work();

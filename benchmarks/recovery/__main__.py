@@ -20,7 +20,7 @@ from pathlib import Path
 from benchmarks.peers.witness import JOBS
 from benchmarks.recovery.cell import Cell, Figure
 from benchmarks.recovery.report import Report, Row
-from benchmarks.recovery.setups import ABSENT, HOMING, PEERS, SCENARIOS, Scenario
+from benchmarks.recovery.setups import HOMING, PEERS, SCENARIOS, Scenario
 from benchmarks.venvs import Place, here, place_for
 
 ROOT = Path(__file__).parent.parent.parent
@@ -36,7 +36,6 @@ class Benchmark:
         self.options = options
         self.rows = [Row(setup) for setup in (*HOMING, *PEERS) if self.wanted(setup.queue)]
         self.places: dict[str, Place] = {}
-        self.absent: dict[str, str] = {}
 
     def wanted(self, queue: str) -> bool:
         return self.options.only is None or queue in self.options.only
@@ -46,14 +45,10 @@ class Benchmark:
             queue = row.setup.queue
             if queue not in self.places:
                 say(f"{queue}: its environment")
-                made = place_for(queue, row.setup.pins, self.options.venvs) if row.setup.pins else here()
+                setup, venvs = row.setup, self.options.venvs
+                made = place_for(queue, setup.pins, venvs, setup.python) if setup.pins else here()
                 self.places[queue] = made
             row.versions = self.places[queue].versions
-        for pins in ABSENT:
-            queue = pins[0].partition("==")[0]
-            if self.wanted(queue):
-                reason = place_for(queue, pins, self.options.venvs).failed
-                self.absent[pins[0]] = reason or "it can be installed, but has no row in this benchmark"
 
     def run(self) -> Report:
         self.install()
@@ -71,9 +66,7 @@ class Benchmark:
                 many.submit(self.measure, *each) for each in light
             ]:
                 future.result()
-        return Report(
-            about | {"took_s": round(time.monotonic() - self.options.began)}, self.rows, self.absent
-        )
+        return Report(about | {"took_s": round(time.monotonic() - self.options.began)}, self.rows)
 
     def measure(self, row: Row, scenario: Scenario) -> None:
         place = self.places[row.setup.queue]

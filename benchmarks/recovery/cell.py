@@ -7,7 +7,7 @@ from pathlib import Path
 from benchmarks.peers.witness import JOBS
 from benchmarks.processes import kill
 from benchmarks.recovery.setups import Scenario, Setup
-from benchmarks.setups import python
+from benchmarks.setups import producer
 from benchmarks.stage import Stage, asked_for
 
 LOOK_S = 0.02
@@ -49,7 +49,7 @@ class Cell:
         stage = self.stage
         self.worker("first")
         stage.wait(lambda: stage.connections() > 1, "the worker connects to the server", look_s=LOOK_S)
-        stage.ask(python(self.setup.module), "singly", asked_for(task="sleep", count=JOBS))
+        stage.ask(producer(self.setup.module), "singly", asked_for(task="sleep", count=JOBS))
         stage.wait(lambda: len(self.starts()) == JOBS, f"{JOBS} jobs run at once", look_s=LOOK_S)
         if self.scenario == "tree":
             before = stage.connections()

@@ -34,7 +34,6 @@ class Report:
 
     about: dict[str, Any]
     rows: list[Row]
-    absent: dict[str, str]
 
     def bar(self, scenario: Scenario) -> float:
         """What a peer has to be under to be marked: the slower of homing's medians."""
@@ -97,7 +96,7 @@ class Report:
             }
             for row in self.rows
         ]
-        return json.dumps(self.about | {"rows": rows, "absent": self.absent}, ensure_ascii=False)
+        return json.dumps(self.about | {"rows": rows}, ensure_ascii=False)
 
     def page(self) -> str:
         head, *body = self.table()
@@ -154,7 +153,6 @@ class Report:
             for scenario in SCENARIOS
             if (figure := row.figure(scenario)) and figure.failed
         ]
-        failed += [f"- {name}: {reason}" for name, reason in self.absent.items()]
         return notes + (["", "## Not measured", "", *failed] if failed else [])
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from benchmarks.peers.setups import (
     ARDIQ,
     ARQ,
+    BULLMQ,
     CELERY,
     DOCKET,
     DRAMATIQ,
@@ -36,8 +37,10 @@ class Setup:
     name: str = "default"
     #: What pip installs; nothing for homing itself, which runs in the benchmark's own environment.
     pins: tuple[str, ...] = ()
+    #: The oldest Python that its wheels are for.
+    python: tuple[int, int] = (3, 11)
     worker: tuple[str, ...] = ()
-    #: The Python module with its task and its producer.
+    #: The Python module with its task and its producer, or the program of another language.
     module: str = ""
     #: What was set, in one sentence for the reader of the table.
     said: str = ""
@@ -70,6 +73,13 @@ _DOCKET_WORKER = (
 _TARSK_WORKER = (
     "{bin}/tarsk", "worker", "--broker", "{url}", "--app", "benchmarks.peers.tarsk_tasks:app", "--children", "1",
 )  # fmt: skip
+
+_ARDIQ_WORKER = ("{bin}/ardiq", "run", "benchmarks.peers.ardiq_tasks:app", "--quiet")
+_MAYU_WORKER = (
+    "{bin}/mayu", "worker", "benchmarks.peers.mayu_tasks:app", "--mode", "thread", "--threads", "100",
+    "--prefetch-multiplier", "1",
+)  # fmt: skip
+_BULLMQ_WORKER = ("{bin}/node", "{root}/benchmarks/peers/bullmq_tasks.mjs", "worker")
 
 PEERS = (
     Setup(
@@ -236,6 +246,53 @@ PEERS = (
         said="also timeout=60, retries=3, lease-grace=1",
         remark="No job may run longer than its timeout, and what is lost comes back after it.",
     ),
+    Setup(
+        queue="ardiq",
+        pins=ARDIQ,
+        python=(3, 12),
+        worker=_ARDIQ_WORKER,
+        module="benchmarks.peers.ardiq_tasks",
+        said="one process, concurrency=100; idle_timeout is 60 s",
+    ),
+    Setup(
+        queue="ardiq",
+        name="tuned",
+        pins=ARDIQ,
+        python=(3, 12),
+        worker=_ARDIQ_WORKER,
+        module="benchmarks.peers.ardiq_tasks",
+        said="also idle_timeout_ms=10,000",
+    ),
+    Setup(
+        queue="mayu",
+        pins=MAYU,
+        python=(3, 13),
+        worker=_MAYU_WORKER,
+        module="benchmarks.peers.mayu_tasks",
+        said="one process, 100 threads, prefetch-multiplier 1; visibility-timeout is 30 s",
+    ),
+    Setup(
+        queue="mayu",
+        name="tuned",
+        pins=MAYU,
+        python=(3, 13),
+        worker=(*_MAYU_WORKER, "--visibility-timeout", "10", "--heartbeat-interval", "1"),
+        module="benchmarks.peers.mayu_tasks",
+        said="also visibility-timeout 10, heartbeat-interval 1",
+    ),
+    Setup(
+        queue="BullMQ",
+        pins=BULLMQ,
+        worker=_BULLMQ_WORKER,
+        module="{root}/benchmarks/peers/bullmq_tasks.mjs",
+        said="one process, concurrency 100; lockDuration and stalledInterval are 30 s",
+    ),
+    Setup(
+        queue="BullMQ",
+        name="tuned",
+        pins=BULLMQ,
+        worker=_BULLMQ_WORKER,
+        module="{root}/benchmarks/peers/bullmq_tasks.mjs",
+        said="also lockDuration 10 s, stalledInterval 1 s",
+    ),
 )
-#: What this benchmark does not run, each with the Python that its wheels need.
-ABSENT = (ARDIQ, MAYU)

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.processes import cpu_s
 from benchmarks.readings import Reading, left, read
-from benchmarks.setups import Call, Setup
+from benchmarks.setups import Call, Setup, producer
 from benchmarks.stage import Silent, Stage, asked_for
 
 Figures = dict[str, float]
@@ -73,17 +73,12 @@ class Scene:
     ) -> Any:
         """Run a producer to its end, and read what it says."""
         words = asked_for(task=self.task, calls=calls or self.setup.calls[-1], **options)
-        return json.loads(self.stage.ask(self._producer(), mode, words, timeout_s=timeout_s))
+        return json.loads(self.stage.ask(producer(self.setup.module), mode, words, timeout_s=timeout_s))
 
     def pacer(self, **options: object) -> Any:
         """A producer that sends at a steady rate, begun and left running."""
         words = asked_for(task="nothing", calls=self.setup.calls[-1], **options)
-        return self.stage.asked(self._producer(), "pace", words)
-
-    def _producer(self) -> tuple[str, ...]:
-        if self.setup.module.endswith(".mjs"):
-            return ("{bin}/node", self.setup.module)
-        return ("{bin}/python", "-m", self.setup.module)
+        return self.stage.asked(producer(self.setup.module), "pace", words)
 
     def used_s(self) -> float:
         return cpu_s(set().union(*(self.stage.tree(name) for name in self.workers)))
