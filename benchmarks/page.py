@@ -13,6 +13,13 @@ from benchmarks.summary import MISSED, summary
 from benchmarks.tables import BETTER, losses, number, python_of, rank, table, versions
 
 PLOTS = "images/benchmarks"
+#: Scenario.peers -> what a reader should know of it.
+_ASKED = {
+    "all": (),
+    "tuned": ("Of peers only the rows tuned for speed are asked, and those that can do this at all.", ""),
+    "default": ("Of peers only the rows at their defaults are asked: what is tuned elsewhere does not help here.", ""),
+    "none": ("No peer is asked.", ""),
+}  # fmt: skip
 _LEGEND = (
     f"Medians; *best* is the best row of that kind of peer in this run, whatever its configuration. {MISSED} marks what homing",
     f"wanted and does not reach, {BETTER} where a peer is ahead of homing on streams at its defaults. What is wanted is judged run",
@@ -155,7 +162,7 @@ def _section(scenario: Scenario, store: Store) -> Iterator[str]:
     rows = table(scenario, store)
     if not rows:
         return
-    yield from ["", f"## {scenario.title}", ""]
+    yield from ["", f"## {scenario.title}", "", *_ASKED[scenario.peers]]
     if scenario.name in plots(store):
         yield from [
             "<picture>",

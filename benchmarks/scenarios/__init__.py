@@ -153,12 +153,12 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             name="depth", takes_s=40, title="Cost of a job beside 1,000,000 that wait, to beside 1,000", measure=depth.depths,
-            fits=_only_homing, figure="ratio", unit="times", better="less", runs=(1, 1),
+            fits=_only_homing, peers="none", figure="ratio", unit="times", better="less", runs=(1, 1),
             also=(("server_ratio", "of the server's time"), ("depth", "deepest")),
         ),
         Scenario(
             name="queues", takes_s=9, title="Cost of a job spread over 100 queues of one worker", measure=spread.queues,
-            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
+            fits=_only_homing, peers="none", figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
         ),
         Scenario(
             name="idle", takes_s=9, title="An idle worker's traffic", measure=idle.idle, fits=_works, peers="default",
@@ -166,13 +166,13 @@ SCENARIOS: dict[str, Scenario] = {
             also=(("commands_per_s", "commands/s"), ("worker_cpu_share", "worker, share of a core")),
         ),
         Scenario(
-            name="soak", takes_s=60, title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing,
+            name="soak", takes_s=60, title="Two million jobs in one worker", measure=memory.soak, fits=_only_homing, peers="none",
             figure="rss_late", unit="bytes", better="less", runs=(1, 1),
             also=(("rss_early", "after the first 100,000"), ("server_grew_middle", "server grew, 1 M"),
                   ("server_grew_late", "server grew, 2 M")),
         ),
         Scenario(
-            name="drain-million", takes_s=25, title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing,
+            name="drain-million", takes_s=25, title="A million no-op jobs, one process", measure=drain.million, fits=_only_homing, peers="none",
             figure="jobs_per_s", unit="jobs/s", also=_COSTS, runs=(1, 1),
         ),
         Scenario(
@@ -186,11 +186,11 @@ SCENARIOS: dict[str, Scenario] = {
         ),
         Scenario(
             name="workers", takes_s=16, title="Cost of a job with 8 workers on 2 cores", measure=spread.workers, runs=(3, 3),
-            fits=_only_homing, figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
+            fits=_only_homing, peers="none", figure="server_ratio", unit="times", better="less", also=(("ratio", "of all time"),),
         ),
         Scenario(
             name="priorities", takes_s=9, title="Cost of a job spread over 10 priorities", measure=spread.priorities, runs=(3, 3),
-            fits=_only_homing, figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
+            fits=_only_homing, peers="none", figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
         ),
         Scenario(
             name="latency-half", takes_s=8, title="From enqueue to start and result, at half of its own full speed",
