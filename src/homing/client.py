@@ -37,9 +37,8 @@ class Wire:
         self._address = address
         self._connection = connection
         self._socket = connection._sock
-        self._reader: Any = hiredis.Reader(
-            replyError=Refusal, notEnoughData=_MORE
-        )  # its stub knows no bytearray
+        # Any: its stub knows no bytearray.
+        self._reader: Any = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
         self._buffer = bytearray(READ_BYTES)
         self._poll = select.poll()
         self._poll.register(self._socket, select.POLLIN)

@@ -17,7 +17,7 @@ A script's header is its contract:
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -39,7 +39,7 @@ _FUNCTION = re.compile(
 _NAMES_KEPT = 1_024
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Script:
     """A Lua script in two texts: `text` with a `#!lua` line, `plain` for Redis 6.2, which knows none."""
 
@@ -53,6 +53,11 @@ class Script:
     plain_sha: str
     #: The arguments that names of its keys end in.
     ends: tuple[str, ...] = ()
+
+    @cached_property
+    def wanted(self) -> tuple[str, ...]:
+        """The arguments that have a name of their own."""
+        return self.args[:-1] if self.variadic else self.args
 
 
 class Command(Struct, Generic[T], frozen=True, eq=False):
@@ -162,9 +167,8 @@ def call(
 
     `rest` are the values of the last argument when the header marks it with dots.
     """
-    wanted = script.args[:-1] if script.variadic else script.args
-    if tuple(args) != wanted:
-        raise TypeError(f"{script.name} takes {wanted} in this order, not {tuple(args)}")
+    if tuple(args) != script.wanted:
+        raise TypeError(f"{script.name} takes {script.wanted} in this order, not {tuple(args)}")
     if rest and not script.variadic:
         raise TypeError(f"{script.name} takes no further arguments")
     names = _names(script, keys.base, tuple([args[end] for end in script.ends]) if script.ends else ())

@@ -17,19 +17,16 @@ _HEADS_KEPT = 1_024
 
 def packed_command(command: Command[Any], *, text: bool = False, plain: bool = False) -> bytes:
     """The command and those behind it; a script by its text or its hash, `plain` without its `#!lua` line."""
-    packed = _packed(command, text=text, plain=plain)
-    return b"".join((packed, *map(pack, command.behind))) if command.behind else packed
-
-
-def _packed(command: Command[Any], *, text: bool, plain: bool) -> bytes:
     script, keys, args = command.call, command.keys, tuple(command.args)
     if isinstance(script, tuple):
-        return pack((*script, *keys, *args))
-    if text:
-        return pack(("EVAL", script.plain if plain else script.text, len(keys), *keys, *args))
-    head = _head(script.plain_sha if plain else script.sha, keys)
-    rest = pack(args)
-    return b"*%d\r\n%b%b" % (3 + len(keys) + len(args), head, rest[rest.index(b"\n") + 1 :])
+        packed = pack((*script, *keys, *args))
+    elif text:
+        packed = pack(("EVAL", script.plain if plain else script.text, len(keys), *keys, *args))
+    else:
+        _, _, rest = pack(args).partition(b"\n")
+        head = _head(script.plain_sha if plain else script.sha, keys)
+        packed = b"*%d\r\n%b%b" % (3 + len(keys) + len(args), head, rest)
+    return b"".join((packed, *map(pack, command.behind))) if command.behind else packed
 
 
 @lru_cache(maxsize=_HEADS_KEPT)

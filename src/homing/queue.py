@@ -48,7 +48,7 @@ class Queue(Inspection):
         """
         options = self._options(delay, at, priority, id, durability)
         job = options.new_job("", self._encoded(payload))
-        self.sender.link.do(self.sender.store_one(job, options.durability))
+        self.sender.put_one(job, options.durability)
         return Job(self.sender, job.id)
 
     async def aput(

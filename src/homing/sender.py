@@ -191,6 +191,23 @@ class Sender:
         if proven.answer[0] is Enqueued.EXISTS:
             raise self.exists([job.id])
 
+    def put_one(self, job: NewJob, durability: Durability | None = None) -> None:
+        """As `store_one`, by the sync client. Most calls need none of its other steps: they cost half of what it does."""
+        link = self.link
+        engine = link.engines.get(self.name)
+        if engine is None or link.seal is not None or self.level(durability) != "memory":
+            link.do(self.store_one(job, durability))
+            return
+        lane = link.lanes.take()
+        try:
+            [answer] = link.client.run(engine.enqueue([job], lane=lane.name, number=lane.number))
+        except QueueError:
+            lane.release()  # as in `store`
+            raise
+        lane.release()
+        if answer is Enqueued.EXISTS:
+            raise self.exists([job.id])
+
     def store_all(self, jobs: Iterable[tuple[NewJob, Durability | None]]) -> Steps[None]:
         """Any number of jobs with their durability, in order, in as many calls as needed.
 

@@ -183,7 +183,7 @@ class Bound(Generic[P, R]):
 
     def enqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
         job, sender = self._new_job(args, kwargs)
-        sender.link.do(sender.store_one(job, self._options.durability))
+        sender.put_one(job, self._options.durability)
         return Job(sender, job.id, self._task.returns)
 
     async def aenqueue(self, *args: P.args, **kwargs: P.kwargs) -> Job[R]:
