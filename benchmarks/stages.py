@@ -20,59 +20,42 @@ Figures = dict[str, float]
 JOBS, SINGLE_JOBS = 300_000, 20_000
 SHOWN = 15
 
-#: Stage -> patterns of functions, in the order in which they are tried. `*` is the rest.
+#: Stage -> patterns of functions; the longest that fits decides.
 PRODUCER = {
+    "call": ("*",),
     "encode": (
         "codec.py:*",
         "signature.py:*",
         "annotation.py:*",
         "seal.py:*",
-        "sign*.py:*",
+        "signing.py:*",
         "checksum.py:*",
         "ids.py:*",
         "meta.py:*",
     ),
-    "batch": (
-        "engines/scripted.py:*",
-        "command.py:*",
-        "keys.py:*",
-        "lanes.py:*",
-        "coalescer.py:*",
-        "engines/*",
-        "job.py:*",
-    ),
+    "batch": ("engines/*", "command.py:*", "keys.py:*", "lanes.py:*", "coalescer.py:*", "job.py:*"),
     "send, receive": (
         "flight.py:*",
+        "packing.py:*",
         "routes.py:*",
         "client.py:*",
         "aclient.py:*",
-        "dial.py:*",
         "faults.py:*",
-        "told.py:*",
     ),
-    "call": (
-        "task.py:*",
-        "sender.py:*",
-        "options.py:*",
-        "handle.py:*",
-        "link.py:*",
-        "app.py:*",
-        "queue.py:*",
-        "*",
-    ),
+    "connect, once": ("dial.py:*", "client.py:_dial*", "aclient.py:_dial*", "told.py:*"),
 }
 WORKER = {
-    "decode": ("engines/answers.py:*", "job.py:*", "delivery/*:*adopt*"),
-    "arguments": ("codec.py:*", "signature.py:*", "annotation.py:*", "checksum.py:*", "meta.py:*", "seal.py:*", "sign*.py:*",
-                  "worker/desk.py:opened", "worker/desk.py:_call*"),
+    "decode": ("engines/answers.py:*", "job.py:*"),
+    "dispatch": ("worker/*", "delivery/*", "current.py:*"),
+    "arguments": ("codec.py:*", "signature.py:*", "annotation.py:*", "checksum.py:*", "meta.py:*", "seal.py:*",
+                  "signing.py:*", "worker/desk.py:opened", "worker/desk.py:_call*"),
     "run": ("peers/*",),
     "settle": ("worker/desk.py:*", "policy.py:*", "retries.py:*", "delivery/settler.py:*", "engines/scripted.py:*settle*"),
-    "dispatch": ("worker/table.py:*", "worker/executor.py:*", "worker/slots.py:*", "worker/runs.py:*", "worker/stepping.py:*",
-                 "worker/alarm.py:*", "worker/frames.py:*",
-                 "worker/page.py:*", "current.py:*", "delivery/claimer.py:*"),
-    "send, receive": ("flight.py:*", "routes.py:*", "client.py:*", "aclient.py:*", "command.py:*", "keys.py:*", "faults.py:*",
-                      "engines/*"),
-    "loop, leases, other": ("*",),
+    "batch, send, receive": ("flight.py:*", "packing.py:*", "routes.py:*", "client.py:*", "aclient.py:*", "command.py:*",
+                             "keys.py:*", "faults.py:*", "engines/*"),
+    "leases": ("delivery/lease.py:*", "delivery/heart.py:*", "delivery/assurance.py:*", "delivery/ticker.py:*",
+               "worker/leases.py:*"),
+    "loop, other": ("*", "worker/child.py:*", "worker/runner.py:*"),
 }  # fmt: skip
 
 
@@ -128,9 +111,13 @@ def _staged(found: Figures, stages: dict[str, tuple[str, ...]]) -> Figures:
 
 
 def stage_of(name: str, stages: dict[str, tuple[str, ...]]) -> str:
-    return next(
-        stage for stage, patterns in stages.items() if any(fnmatch(name, pattern) for pattern in patterns)
-    )
+    fitting = [
+        (len(pattern), stage)
+        for stage, patterns in stages.items()
+        for pattern in patterns
+        if fnmatch(name, pattern)
+    ]
+    return max(fitting)[1]
 
 
 def _dearest(found: Figures) -> Figures:

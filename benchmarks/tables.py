@@ -92,11 +92,9 @@ def _other(cell: Cell, figure: str, words: str) -> str:
 
 def versions(row: Row) -> str:
     """The version of the queue itself, of all that is installed for it."""
-    names = {"taskiq-redis": "taskiq-redis", "BullMQ": "npm:bullmq"}
-    wanted = names.get(row.queue, row.queue).lower()
     for pin in row.versions:
-        name, _, version = pin.rpartition("@") if pin.startswith("npm:") else pin.partition("==")
-        if name.lower() == wanted:
+        name, _, version = pin.partition("==") if "==" in pin else pin.rpartition("@")
+        if name.lower() == row.queue.lower():
             return version
     return ""
 

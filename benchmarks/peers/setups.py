@@ -169,7 +169,7 @@ PEERS: tuple[Setup, ...] = (
         holds=("*work*:queues:*",), rate=8_000,
     ),
     *_pair(
-        "one process, a thread for each core",
+        "one process, which runs one job at a time where Python has a GIL (process mode)",
         "plain functions in 4 threads of one process (thread mode), prefetch-multiplier 1,000; more threads, process mode "
         "and async handlers were slower",
         better={

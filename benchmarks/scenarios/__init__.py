@@ -157,7 +157,7 @@ SCENARIOS: dict[str, Scenario] = {
             also=(("server_ratio", "of the server's time"), ("depth", "deepest")),
         ),
         Scenario(
-            name="queues", takes_s=9, title="Cost of a job spread over 100 queues of one worker", measure=spread.queues,
+            name="queues", takes_s=14, title="Cost of a job spread over 100 queues of one worker", measure=spread.queues,
             fits=_only_homing, peers="none", figure="ratio", unit="times", better="less", also=(("server_ratio", "of the server's time"),),
         ),
         Scenario(

@@ -28,6 +28,8 @@ def store() -> Store:
             "loop streams-async plain": Row("loop", "streams-async plain", [], "a Task per job"),
             "slow default": Row("slow", "default", ["slow==1.5", "redis==8.1.0"], "as it is", "It sleeps."),
             "swift tuned": Row("swift", "tuned", ["swift==3.0"], "all of it"),
+            "BullMQ tuned": Row("BullMQ", "tuned", ["bullmq@6.7.0", "node v20.1.0"], "100 at once"),
+            "ardiq tuned": Row("ardiq", "tuned", ["ardiq==1.2.0", "CPython==3.12.1"], "1,000 at once"),
             "gone default": Row(
                 "gone", "default", absent="its wheels need Python 3.13, and there is none here"
             ),
@@ -63,6 +65,8 @@ def test_the_page_has_each_median_and_its_spread_and_marks_who_is_ahead(store: S
     assert "- gone, default: its wheels need Python 3.13, and there is none here" in page
     assert "- Enqueue one by one, slow default: TimeoutError: nobody answered" in page
     assert "- **slow 1.5, default**: as it is. It sleeps." in page
+    assert "- **BullMQ 6.7.0, tuned**: 100 at once." in page
+    assert "- **ardiq 1.2.0, tuned, CPython 3.12.1**: 1,000 at once." in page
     assert "(recovery.md)" in page
 
 

@@ -170,9 +170,11 @@ def test_a_run_that_fails_is_tried_once_more_and_then_given_up(
         ("worker/desk.py:returned", "settle"),
         ("worker/executor.py:_slot", "dispatch"),
         ("engines/scripted.py:settle", "settle"),
-        ("engines/scripted.py:claim", "send, receive"),
+        ("engines/scripted.py:claim", "batch, send, receive"),
+        ("worker/anything.py:else", "dispatch"),
+        ("delivery/heart.py:beat", "leases"),
         ("peers/witness.py:nothing", "run"),
-        ("loop", "loop, leases, other"),
+        ("loop", "loop, other"),
     ],
 )
 def test_a_function_of_a_worker_belongs_to_a_stage(name: str, stage: str) -> None:
