@@ -27,6 +27,8 @@ NEAR_S = 0.15
 HELD_EVERY_LEASES = 3
 #: With free slots and jobs waiting, this long without one means that something is stuck.
 STUCK_S = 5.0
+#: Passes of the loop in which a short job starts, its end is told to the settler, and that is sent.
+PASSES = 3
 #: How often the loop looks up while it may not claim.
 LOOK_S = 0.25
 
@@ -252,8 +254,9 @@ class Claimer:
         finally:
             self._blocking = False
         if not post.eager:
-            # Nothing hurries: what came may start before the next claim is made ready.
-            await asyncio.sleep(0)
+            # Nothing hurries: what came may start, and its end be sent, before the next claim is made ready.
+            for _ in range(PASSES):
+                await asyncio.sleep(0)
 
     def _gained(self, post: Post, lease: Lease, claim: Claim, limit: int) -> None:
         now_s = boot_s()
