@@ -92,6 +92,14 @@ def test_short_jobs_are_taken_ahead_and_long_ones_are_not() -> None:
     assert (quick.prefetch(0.1), Pace().prefetch(0.0)) == (PREFETCH_MAX, 0)
 
 
+def test_as_many_are_taken_ahead_as_may_end_at_the_same_moment() -> None:
+    wide = Pace(1_000)
+    wide.busy(0.0)
+    for _ in range(1_000):
+        wide.ended(0.05)
+    assert wide.prefetch(0.06) == 1_000
+
+
 def test_heavy_jobs_are_claimed_in_small_numbers(lease: Lease) -> None:
     of = Table({"async": 100}, {"q": {"async"}}, lambda: 0)
     heavy = entry(lease, 1)

@@ -15,6 +15,7 @@ Kind = Literal["async", "thread", "process"]
 
 #: A buffer holds about what its slots can run in this time.
 HORIZON_S = 0.1
+#: … and no more than this, or than its slots: jobs that began together end together.
 PREFETCH_MAX = 500
 #: The bytes of payload that one claim should bring, as the jobs before went.
 CLAIM_BYTES = 4 * 1024 * 1024
@@ -52,9 +53,10 @@ class Entry(Struct, eq=False):
 class Pace:
     """How fast jobs of one kind end while any slot is taken, and how long one takes; recent ones count more."""
 
-    __slots__ = ("_busy_from_s", "_busy_s", "_ended", "_spent_s")
+    __slots__ = ("_busy_from_s", "_busy_s", "_ended", "_most", "_spent_s")
 
-    def __init__(self) -> None:
+    def __init__(self, slots: int = 1) -> None:
+        self._most = max(PREFETCH_MAX, slots)
         self._busy_from_s: float | None = None
         self._busy_s = 0.0
         self._spent_s = 0.0
@@ -82,7 +84,7 @@ class Pace:
         if not self._ended or self._spent_s > self._ended * HORIZON_S:
             fit = 0
         else:
-            fit = min(PREFETCH_MAX, int(self._ended / max(self._busy_s, 1e-6) * HORIZON_S))
+            fit = min(self._most, int(self._ended / max(self._busy_s, 1e-6) * HORIZON_S))
         if self._busy_s > HORIZON_S * 5:
             self._busy_s, self._spent_s, self._ended = self._busy_s / 2, self._spent_s / 2, self._ended / 2
         return fit
@@ -98,7 +100,7 @@ class Bench:
         self.kind = kind
         self.free = list(range(first + size - 1, first - 1, -1))
         self.buffer: deque[Entry] = deque()
-        self.pace = Pace()
+        self.pace = Pace(size)
         #: When the buffer is down to this, the claimer should look again.
         self.wake_at = -1
 
