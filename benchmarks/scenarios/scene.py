@@ -25,7 +25,7 @@ ACK_S = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """From the first look at which a job had run to the one at which all had."""
+    """From the first look at which a job, or a first wave of them, had run to the one at which all had."""
 
     jobs: int
     seconds: float
@@ -83,10 +83,13 @@ class Scene:
     def used_s(self) -> float:
         return cpu_s(set().union(*(self.stage.tree(name) for name in self.workers)))
 
-    def watch(self, jobs: int, expected_s: float) -> Window:
-        """Until this many jobs have run. The look at a million jobs costs a copy of a megabyte: fewer of them."""
-        look_s = max(0.005, jobs / 5e7)
-        self.stage.wait(lambda: self.stage.ran() > 0, "the first job runs")
+    def watch(self, jobs: int, expected_s: float, *, first: int = 1, look_s: float = 0.005) -> Window:
+        """From the `first` jobs on until this many have run.
+
+        The look at a million jobs costs a copy of a megabyte: fewer of them.
+        """
+        look_s = max(look_s, jobs / 5e7)
+        self.stage.wait(lambda: self.stage.ran() >= first, "the first job runs", look_s=look_s)
         began, before, cpu = time.perf_counter(), self.stage.ran(), self.used_s()
         limit_s = max(LEAST_S, expected_s * PATIENCE)
         self.stage.wait(lambda: self.stage.ran() >= jobs, f"{jobs} jobs run", limit_s=limit_s, look_s=look_s)
