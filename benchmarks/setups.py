@@ -98,7 +98,7 @@ def _homing(name: str, said: str, concurrency: int, *words: str, **more: Any) ->
         bulk=True,
         kinds=("async", "threads", "processes"),
         holds=("homing:{work*}:stream:*", "homing:{work*}:waiting:*", "homing:{work*}:active:*", "homing:{work*}:alone"),
-        rate=90_000,
+        rate=120_000,
         said=said,
         **more,
     )  # fmt: skip
