@@ -64,7 +64,8 @@ class Slots:
                 if entry.abandoned or task.cancelling():
                     return  # a cancellation may still be on its way: the next job is not meant
                 now_s = runs.now_s
-                if begun is None and now_s > self._slice_end_s:
+                if begun is None and (now_s > self._slice_end_s or table.pressing):
+                    table.pressing = False
                     self._loop.call_soon(self._new_slice)
                     await asyncio.sleep(0)
                     now_s = boot_s()

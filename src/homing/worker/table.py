@@ -147,6 +147,8 @@ class Table:
         self._shy_until_s: dict[str, float] = {}
         #: Slot -> what runs in it.
         self.running: dict[int, Entry] = {}
+        #: A buffer is half empty: the next claim is to leave now, and not when it is quite empty.
+        self.pressing = False
         #: Nothing more is taken.
         self.closed = False
 
@@ -231,6 +233,7 @@ class Table:
             if now_s < lease.end_s or lease.good():
                 entry = buffer.popleft()
                 if len(buffer) == bench.wake_at:
+                    self.pressing = True
                     self.wake()
                 return entry
             if not lease.lost:
