@@ -43,7 +43,7 @@ class Enqueued(StrEnum):
     EXISTS = "exists"  # its id is taken (only ids the caller chose are checked)
 
 
-class Claimed(Struct):
+class Claimed(Struct, gc=False):  # as many as jobs, and nothing in them leads back: not for the collector
     """A job as a worker holds it.
 
     `ref` is the engine's handle (lists: the priority; streams: `priority/entry`);
@@ -117,7 +117,7 @@ class Cancelled(Struct, frozen=True):
 Decision = Ack | Again | Dead | HandBack | Cancelled
 
 
-class Settlement(Struct, frozen=True):
+class Settlement(Struct, frozen=True, gc=False):
     """One claimed job and what its run decided; `wait_ms` and `run_ms` go to the statistics."""
 
     id: str

@@ -25,13 +25,13 @@ class Desk:
         return (), {}
 
     def returned(self, entry: Entry, value: object) -> None:
-        self.ended.append(entry.job.id)
+        raise AssertionError(value)
 
     def raised(self, entry: Entry, error: BaseException) -> None:
         raise error
 
     def decided(self, entry: Entry, decision: Decision) -> None:
-        raise AssertionError(decision)
+        self.ended.append(entry.job.id)
 
     def interrupted(self, entry: Entry) -> None:
         raise AssertionError(entry)

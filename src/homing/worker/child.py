@@ -7,6 +7,7 @@ import asyncio
 import atexit
 import contextlib
 import faulthandler
+import gc
 import logging
 import os
 import signal
@@ -101,6 +102,9 @@ def main(arguments: list[str]) -> int:
 def _run(start: Start, channel: Channel, page: Page) -> int:
     try:
         app = _app(start, channel)
+        # What was imported stays: the collector need not look at it again while jobs come and go.
+        gc.collect()
+        gc.freeze()
         with asyncio.Runner(loop_factory=_loop_factory()) as runner:
             return runner.run(_work(app, start, channel, page))
     except HomingError as error:

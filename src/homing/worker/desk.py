@@ -12,7 +12,6 @@ from homing.delivery.lease import Lease
 from homing.delivery.settler import Run, Settler
 from homing.durability import Proof
 from homing.job import (
-    DONE,
     Ack,
     Again,
     Cancelled,
@@ -114,7 +113,7 @@ class Desk:
                 table.put(entry)
             else:
                 lease.jobs[job.id] = entry
-                self._settle(entry, verdict)
+                self.decided(entry, verdict)
 
     def _turned_away(self, queue: str, job: Claimed, task: Registered | None, now_ms: int) -> Decision | None:
         """What becomes of a job that does not run here; None for all others."""
@@ -165,17 +164,14 @@ class Desk:
         return call
 
     def returned(self, entry: Entry, value: object) -> None:
-        self._settle(entry, DONE if value is None else self._decide(entry, Returned(value)))
+        self.decided(entry, self._decide(entry, Returned(value)))
 
     def raised(self, entry: Entry, error: BaseException) -> None:
-        self._settle(entry, self._decide(entry, Raised(error)))
-
-    def decided(self, entry: Entry, decision: Decision) -> None:
-        self._settle(entry, decision)
+        self.decided(entry, self._decide(entry, Raised(error)))
 
     def interrupted(self, entry: Entry) -> None:
         self.counts["interrupted"] += 1
-        self._settle(entry, _BACK)
+        self.decided(entry, _BACK)
 
     def stuck(self, entry: Entry) -> None:
         self._stuck(entry)
@@ -183,13 +179,14 @@ class Desk:
     def hand_back(self, entry: Entry) -> None:
         """Give an unstarted job back, uncharged."""
         self._table.ended(entry)
-        self._settle(entry, _BACK)
+        self.decided(entry, _BACK)
 
     def _decide(self, entry: Entry, end: Returned | Raised) -> Decision:
         policy = entry.task.retry or Never()
         return decide(entry.job, end, policy, result_max_bytes=self._payload_max_bytes)
 
-    def _settle(self, entry: Entry, decision: Decision) -> None:
+    def decided(self, entry: Entry, decision: Decision) -> None:
+        """Settle it like this."""
         job = entry.job
         if job.alone:
             self._table.ended(entry)

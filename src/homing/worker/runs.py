@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from homing.delivery.heart import Heart, boot_s
 from homing.errors import DecodeError
-from homing.job import Decision
+from homing.job import DONE, Decision
 from homing.worker.alarm import time_limit
 from homing.worker.table import Entry, Table
 
@@ -24,7 +24,7 @@ class Desk(Protocol):
     def raised(self, entry: Entry, error: BaseException) -> None: ...
 
     def decided(self, entry: Entry, decision: Decision) -> None:
-        """Its own process decided."""
+        """Its own process decided, or it returned None."""
 
     def interrupted(self, entry: Entry) -> None:
         """Stopped by us: it goes back uncharged."""
@@ -99,7 +99,10 @@ class Runs:
         if not self.release(entry):
             return
         if error is None:
-            self._desk.returned(entry, value)
+            if value is None:
+                self._desk.decided(entry, DONE)
+            else:
+                self._desk.returned(entry, value)
         elif entry.interrupted or (isinstance(error, asyncio.CancelledError) and self._program_ends()):
             self._desk.interrupted(entry)
         elif entry.overdue:
