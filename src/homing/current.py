@@ -2,7 +2,7 @@
 
 import json
 from contextvars import ContextVar
-from typing import Any
+from typing import Any, Protocol
 
 from homing.errors import JobError
 from homing.job import Claimed
@@ -71,13 +71,24 @@ class CurrentJob:
         return f"<CurrentJob {self.queue}/{self.id} attempt {self.attempt}>"
 
 
-#: Set around every handler.
-CURRENT: ContextVar[CurrentJob] = ContextVar("homing_current_job")
+class Delivery(Protocol):
+    """A job in a worker's hands, and under which registration."""
+
+    @property
+    def lease(self) -> Tenure: ...
+
+    @property
+    def job(self) -> Claimed: ...
+
+
+#: Set around every handler. Few ask what it is: who does pays for the answer.
+CURRENT: ContextVar[Delivery] = ContextVar("homing_current_job")
 
 
 def current_job() -> CurrentJob:
     """The job that runs here. Raises JobError outside a handler."""
     try:
-        return CURRENT.get()
+        delivery = CURRENT.get()
     except LookupError:
         raise JobError("current_job() is known only inside a handler that a worker runs") from None
+    return CurrentJob(delivery.lease, delivery.job)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from homing import codec, events
+from homing.checksum import checksum
 from homing.delivery.assurance import Assurance
 from homing.delivery.heart import boot_s
 from homing.delivery.lease import Lease
@@ -117,7 +118,7 @@ class Desk:
 
     def _turned_away(self, queue: str, job: Claimed, task: Registered | None, now_ms: int) -> Decision | None:
         """What becomes of a job that does not run here; None for all others."""
-        if job.corrupted:
+        if job.sum and job.sum != checksum(job.task, job.payload):
             events.emit("job_corrupted", level=logging.ERROR, queue=queue, job=job.id, task=job.task)
             return corrupted(job)
         if self._seal is not None and (fault := self._seal.fault(queue, job)):
@@ -149,7 +150,8 @@ class Desk:
 
     def opened(self, entry: Entry) -> Call:
         job, task = entry.job, entry.task
-        entry.limit_s = task.timeout_s
+        if task.timeout_s is not None:
+            entry.limit_s = task.timeout_s
         if job.fields is not None or len(job.payload) > self._payload_max_bytes:
             codec.small_enough(job.payload, job.fields, self._payload_max_bytes)
         if job.meta:

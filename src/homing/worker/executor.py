@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from contextvars import Context, copy_context
 from typing import Any, Protocol
 
-from homing.current import CURRENT, CurrentJob
+from homing.current import CURRENT
 from homing.delivery.heart import Heart, boot_s
 from homing.job import Decision
 from homing.worker.alarm import Alarm
@@ -99,7 +99,7 @@ class Executor:
             return
         args, kwargs = call
         context = copy_context()
-        context.run(CURRENT.set, CurrentJob(entry.lease, entry.job))
+        context.run(CURRENT.set, entry)
         limit_s = entry.limit_s
         alarm = None if limit_s is None else Alarm(self._loop, entry, limit_s, None, self._desk.stuck)
 

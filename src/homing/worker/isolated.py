@@ -15,10 +15,11 @@ import sys
 import threading
 from contextvars import copy_context
 from types import ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
-from homing.current import CURRENT, CurrentJob, Tenure
+from homing.current import CURRENT, Tenure
 from homing.errors import UnknownTask
+from homing.job import Claimed
 from homing.meta import Meta
 from homing.policy import Never, Raised, Returned, decide
 from homing.worker import kin
@@ -93,13 +94,18 @@ def _made_without_at(module: ModuleType, qualname: str) -> Any:
     return None
 
 
+class _Delivery(NamedTuple):
+    lease: Tenure
+    job: Claimed
+
+
 def _call(order: Order, task: Any) -> object:
     job = order.job
     Meta.read(job.meta)
     signature = task.signature
     args, kwargs = signature.decode(job.payload) if job.task else signature.message(job.payload, job.fields)
     context = copy_context()
-    context.run(CURRENT.set, CurrentJob(Tenure(order.queue, order.worker), job))
+    context.run(CURRENT.set, _Delivery(Tenure(order.queue, order.worker), job))
     value = context.run(task.function, *args, **kwargs)
     if inspect.iscoroutine(value):
         value = context.run(asyncio.run, value)

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from contextvars import Context, copy_context
 from typing import Any
 
-from homing.current import CurrentJob
 from homing.delivery.heart import boot_s
 from homing.worker.alarm import Alarm
 from homing.worker.runs import Desk, Runs
@@ -87,13 +86,11 @@ class Slots:
             return None
         context = copy_context()
         try:
-            coroutine, value = context.run(
-                begin, CurrentJob(entry.lease, entry.job), entry.task.function, *call
-            )
+            coroutine, value = context.run(begin, entry, entry.task.function, *call)
         except BaseException as error:  # the border to user code
             self._runs.conclude(entry, None, error)
             return None
-        if coroutine is None and type(value) in PLAIN:
+        if coroutine is None and (value is None or type(value) in PLAIN):
             self._runs.conclude(entry, value, None)
             return None
         return context, coroutine, value

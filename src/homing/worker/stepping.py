@@ -10,19 +10,19 @@ from collections.abc import Callable, Coroutine, Generator, Mapping, Sequence
 from contextvars import Context
 from typing import Any
 
-from homing.current import CURRENT, CurrentJob
+from homing.current import CURRENT, Delivery
 
 Coro = Coroutine[Any, Any, Any]
 
 
 def begin(
-    current: CurrentJob, function: Callable[..., Coro], args: Sequence[Any], kwargs: Mapping[str, Any]
+    delivery: Delivery, function: Callable[..., Coro], args: Sequence[Any], kwargs: Mapping[str, Any]
 ) -> tuple[Coro | None, Any]:
     """Inside the job's context: call the function, and run it until it first waits.
 
     Returns its coroutine and what that waits for; None and its result when it never waited.
     """
-    CURRENT.set(current)
+    CURRENT.set(delivery)
     coroutine = function(*args, **kwargs)
     try:
         return coroutine, coroutine.send(None)
