@@ -3,8 +3,8 @@
     python -m benchmarks profile
 
 A producer hands over jobs of 200 bytes, one by one and 1,000 in a call; a worker at its defaults, with async no-op
-tasks, empties the queue. Processor time of each process's main thread (see sampling.py), so a busy machine changes
-little; a function belongs to the stage that its module and name say.
+tasks, empties the queue. What counts is processor time of each process's main thread (see sampling.py); a function
+belongs to the stage that its module and name say.
 """
 
 import json

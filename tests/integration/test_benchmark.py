@@ -7,6 +7,7 @@ import pytest
 
 from benchmarks.interpreter import Interpreter, Refused
 from benchmarks.readings import left, read
+from benchmarks.scenarios import waits
 from benchmarks.scenarios.scene import Run
 from benchmarks.scenarios.waits import naps
 from benchmarks.setups import HOMING, LOOPS, Setup
@@ -99,3 +100,11 @@ def test_a_script_that_fails_beside_the_server_says_why() -> None:
         with pytest.raises(Refused, match="WRONGTYPE"):
             counter.run(verbs.open())
         counter.close()
+
+
+def test_a_run_that_had_more_jobs_at_once_than_it_asked_for_is_no_figure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(waits, "SHARE_MAX", 0.01)
+    with pytest.raises(Silent, match="more than 20 jobs at once"):
+        naps(Run(LOOPS[0], BIN, seconds=0.1, rate=1_000), 20)

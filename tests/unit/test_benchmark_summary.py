@@ -1,11 +1,17 @@
 """The table of what homing must show: whose figure stands where, and what is marked."""
 
 import json
+import sys
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+import homing
+from benchmarks import sampling
 from benchmarks.bench import Bench
 from benchmarks.kinds import best_of
 from benchmarks.peers.setups import PEERS
@@ -187,3 +193,26 @@ def test_a_function_of_a_producer_belongs_to_a_stage() -> None:
         for name in ("codec.py:to_json", "engines/scripted.py:enqueue", "client.py:run", "x")
     ]
     assert found == ["encode", "batch", "send, receive", "call"]
+
+
+def test_a_look_names_the_innermost_function_of_homing_or_of_the_benchmark() -> None:
+    package, bench = Path(homing.__file__).parent, Path(sampling.__file__).parent
+    looks: dict[str, Any] = {}
+    for file, calls in (
+        (package / "worker" / "slots.py", "_slot"),
+        (bench / "peers" / "witness.py", "nothing"),
+        (bench / "peers" / "producer.py", "_fill"),
+        (Path("/usr/lib/python3/json/encoder.py"), "encode"),
+    ):
+        exec(compile(f"def {calls}(inner): return inner()", str(file), "exec"), looks)
+
+    def seen(*calls: str) -> tuple[str, bool]:
+        inner: Callable[[], tuple[str, bool]] = lambda: sampling._where(sys._getframe())  # noqa: E731
+        for name in reversed(calls):
+            inner = partial(looks[name], inner)
+        return inner()
+
+    assert seen("_slot", "nothing") == ("peers/witness.py:nothing", False)
+    assert seen("_slot", "encode") == ("worker/slots.py:_slot", False)
+    assert seen("_fill", "_slot") == ("worker/slots.py:_slot", True)
+    assert seen("encode") == ("loop", False)
