@@ -28,12 +28,17 @@ end
 -- last end is the fact.
 local function store_facts(base, ends, ids, now, max, chosen)
   local finished, facts, said = base .. ':finished', {}, {}
-  local ended = string.format(' %.0f', now)
+  local ended, n = string.format(' %.0f', now), 0
   for i = 1, #ends, 3 do
-    local state, n = ends[i + 1], (i + 2) / 3 * 2
-    facts[n - 1] = ends[i]
-    said[state] = said[state] or state .. ended
-    facts[n] = ends[i + 2] == '' and said[state] or said[state] .. ' 1'
+    local state = ends[i + 1]
+    local fact = said[state]
+    if not fact then
+      fact = state .. ended
+      said[state] = fact
+    end
+    facts[n + 1] = ends[i]
+    facts[n + 2] = ends[i + 2] == '' and fact or fact .. ' 1'
+    n = n + 2
   end
   redis.call('HSET', finished, unpack(facts))
   if chosen then redis.call('HDEL', finished .. ':old', unpack(ids)) end
@@ -49,10 +54,11 @@ local function finish(base, meta, ends, now, lean)
   local kept = redis.call('HMGET', meta, 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max')
   local ttl, replies = kept[2] or 600000, base .. ':replies'
   local awaited = redis.call('EXISTS', replies) == 1
-  local ids = {}
+  local ids, count = {}, 0
   for i = 1, #ends, 3 do
     local id, body = ends[i], ends[i + 2]
-    ids[(i + 2) / 3] = id
+    count = count + 1
+    ids[count] = id
     local told = awaited and reply(base, replies, id, ends[i + 1], body, ttl)
     if not lean and (told or body ~= '') then
       store_result(base, base .. ':results', id, ends[i + 1], body, ttl, tonumber(kept[3] or 10000))

@@ -165,10 +165,11 @@ end
 -- `rest` is '' when a job runs for the first time and has no meta, else {attempt, meta, since, fields}.
 local function hand_out(base, priority, entries, jobs)
   local ids, at = {}, #jobs
-  for i, found in ipairs(entries) do ids[i] = found[2][2] or '' end
+  for i = 1, #entries do ids[i] = entries[i][2][2] or '' end
   local refs = redis.call('HMGET', base .. ':index', unpack(ids))
-  for i, found in ipairs(entries) do
-    local flat, id = found[2], ids[i]
+  for i = 1, #entries do
+    local found, id = entries[i], ids[i]
+    local flat = found[2]
     local ref = ref_of(priority, found[1])
     if refs[i] ~= ref or flat[1] ~= 'id' then id = enter(base, priority, found, ref) end
     if id then
@@ -293,11 +294,13 @@ local function undelivered(key, from, count)
   return redis.call('XRANGE', key, last == '0-0' and '-' or '(' .. last, '+', 'COUNT', count)
 end
 
+local byte, sub = string.byte, string.sub
+
 -- Whether a stream id comes before another; they are numbers too big for Lua's. Those of our time have 13
 -- digits of ms, and compare as texts unless only their numbers within the ms differ in length.
 local function before(a, b)
-  if string.byte(a, 14) == 45 and string.byte(b, 14) == 45 then
-    if #a == #b or string.sub(a, 1, 13) ~= string.sub(b, 1, 13) then return a < b end
+  if byte(a, 14) == 45 and byte(b, 14) == 45 then
+    if #a == #b or sub(a, 1, 13) ~= sub(b, 1, 13) then return a < b end
     return #a < #b
   end
   local a_ms, a_n = string.match(a, '^(%d+)%-(%d+)$')
@@ -312,7 +315,8 @@ local OWNED_PAGE = 1000
 -- last. Returns a table entry -> true.
 local function owned(key, worker, entries)
   local from, last, held = entries[1], entries[1], {}
-  for _, entry in ipairs(entries) do
+  for n = 2, #entries do
+    local entry = entries[n]
     if before(last, entry) then
       last = entry
     elseif before(entry, from) then
@@ -322,7 +326,7 @@ local function owned(key, worker, entries)
   while from do
     local pending = redis.pcall('XPENDING', key, GROUP, from, last, OWNED_PAGE, worker)
     if pending.err then break end
-    for _, one in ipairs(pending) do held[one[1]] = true end
+    for n = 1, #pending do held[pending[n][1]] = true end
     from = #pending == OWNED_PAGE and '(' .. pending[OWNED_PAGE][1] or nil
   end
   return held
