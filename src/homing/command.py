@@ -12,6 +12,8 @@ A script's header is its contract:
     -- ARGV[2...] ids              the last one may take any number
     --
     -- Returns ...
+
+A line `-- FUNCTIONS` further down says where the shared functions are made, when not before all of it.
 """
 
 import re
@@ -30,6 +32,8 @@ Argument = str | bytes | int
 _DECLARED = re.compile(r"-- (KEYS|ARGV)\[(\d+)(\.\.\.)?\] (\S+)")
 _WORDS = re.compile(r"-- (USES|FLAGS) (.+)")
 _WORD = re.compile(r"--.*|([A-Za-z_]\w*)")
+#: Where a script has the shared functions made, when not before all of it.
+_FUNCTIONS_HERE = "\n-- FUNCTIONS\n"
 #: A function of a shared file: on one line, or up to an `end` at the beginning of its own.
 _FUNCTION = re.compile(
     r"^local function (?P<short>\w+)\(.*\bend$|^local function (?P<long>\w+)\(.*\n(?:.*\n)*?end$",
@@ -102,20 +106,27 @@ def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
     return names, words, variadic
 
 
-def _needed(shared: str, body: str) -> str:
-    """The shared text without the functions that the script does not reach: a server makes every function
-    anew at each call of a script, 40 of them in the time of four commands.
+def _joined(shared: str, body: str) -> str:
+    """The script behind what it needs of the shared text: all but the functions that it does not reach. A
+    server makes every function anew at each call, 40 of them in the time of four commands; so what stands
+    above `-- FUNCTIONS` runs before they are made.
     """
-    functions = {found["short"] or found["long"]: found[0] for found in _FUNCTION.finditer(shared)}
+    functions = {_name(found): found[0] for found in _FUNCTION.finditer(shared)}
     reached: set[str] = set()
     texts = [body, _FUNCTION.sub("", shared)]
     while texts:
         named = functions.keys() & set(_WORD.findall(texts.pop())) - reached
         reached |= named
         texts += [functions[name] for name in named]
-    return _FUNCTION.sub(
-        lambda found: found[0] if (found["short"] or found["long"]) in reached else "", shared
-    )
+    first, line, rest = body.partition(_FUNCTIONS_HERE)
+    if not line:
+        return _FUNCTION.sub(lambda found: found[0] if _name(found) in reached else "", shared) + "\n" + body
+    made = [text for name, text in functions.items() if name in reached]
+    return "\n".join([_FUNCTION.sub("", shared), first, *made, rest])
+
+
+def _name(function: re.Match[str]) -> str:
+    return function["short"] or function["long"]
 
 
 @cache
@@ -134,7 +145,7 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
     body = (script if script.is_file() else shared / "both" / f"{name}.lua").read_text()
     names, words, variadic = _header(body)
     parts = [(shared / f"{used}.lua").read_text() for used in words.get("USES", "").split()]
-    code = _needed("\n".join([*parts, (own / "_engine.lua").read_text()]), body) + "\n" + body
+    code = _joined("\n".join([*parts, (own / "_engine.lua").read_text()]), body)
     flags = "allow-oom" if lean else words.get("FLAGS", "")
     text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
     # Without flags (6.2) a script is refused on a full server by its first write that may
