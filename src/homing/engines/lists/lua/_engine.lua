@@ -28,8 +28,8 @@ end
 
 -- A fresh job's hash, as `enqueue` wrote it.
 local function is_fresh(flat)
-  return flat[1] == 'state' and flat[3] == 'created_ms' and flat[5] == 'attempt' and flat[6] == '0' and flat[7] == 'task' and flat[9] == 'payload'
-    and flat[11] == 'sum' and not flat[13]
+  return flat[1] == 'state' and flat[3] == 'created_ms' and flat[5] == 'task' and flat[7] == 'payload'
+    and flat[9] == 'sum' and not flat[11]
 end
 
 local function by_name(flat)
@@ -47,8 +47,8 @@ local function hand_out(base, active, id, priority, worker, now, new, jobs)
   local flat = redis.pcall('HGETALL', job)
   if is_fresh(flat) and priority == '0' and flat[2] == 'waiting' then
     redis.call('HSET', job, 'state', 'active', 'worker', worker)
-    jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, flat[8], flat[10]
-    jobs[at + 5], jobs[at + 6] = flat[12], flat[4]
+    jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, flat[6], flat[8]
+    jobs[at + 5], jobs[at + 6] = flat[10], flat[4]
     return
   end
   local fields = flat.err and {} or by_name(flat)

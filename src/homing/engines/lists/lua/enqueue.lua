@@ -111,11 +111,11 @@ local waiting, earlier = {}, false
 local function store(i, task, priority, delay, job_meta)
   local job = base .. ':job:' .. ARGV[i]
   if task ~= '' and delay == 0 and job_meta == '' and priority == '0' then
-    redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'attempt', '0', 'task', task, 'payload', ARGV[i + 1],
+    redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'task', task, 'payload', ARGV[i + 1],
       'sum', ARGV[i + 2])
     return
   end
-  local fields = { 'state', delay > 0 and 'scheduled' or 'waiting', 'created_ms', now, 'attempt', '0' }
+  local fields = { 'state', delay > 0 and 'scheduled' or 'waiting', 'created_ms', now }
   if task ~= '' then append(fields, 'task', task) end
   append(fields, 'payload', ARGV[i + 1])
   append(fields, 'sum', ARGV[i + 2])
