@@ -15,6 +15,9 @@ def test_it_is_stored_as_in_a_batch(queue: Queue) -> None:
     queue.enqueue(B)
     queue.enqueue(MESSAGE)
     queue.enqueue(C, D)
+    if queue.engine.name == "lists":
+        alone, together = (set(queue.raw.hgetall(queue.keys.job(one))) for one in ("b", "c"))
+        assert alone == together
     assert queue.whole() == Whole(waiting=["a", "b", "m", "c", "d"])
     worker = queue.register()
     jobs = {

@@ -34,9 +34,9 @@ if #ARGV == 9 and ARGV[5] == '' then
     redis.call('LLEN', base .. ':waiting:0')  -- a read that may fail on a key of the wrong type, before the first write
     local job = base .. ':job:' .. ARGV[7]
     if ARGV[4] == '' then
-      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'attempt', '0', 'payload', ARGV[8], 'sum', ARGV[9])
+      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'payload', ARGV[8], 'sum', ARGV[9])
     else
-      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'attempt', '0', 'task', ARGV[4], 'payload', ARGV[8],
+      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'task', ARGV[4], 'payload', ARGV[8],
         'sum', ARGV[9])
     end
     redis.call('LPUSH', base .. ':waiting:0', ARGV[7])
