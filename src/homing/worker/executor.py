@@ -49,7 +49,7 @@ class Executor:
         """Start what may start."""
         if self.closed:
             return
-        self._slots.start(1)
+        self._slots.start(1, at_once=True)
         benches, table = self._table.benches, self._table
         for kind in ("thread", "process"):
             bench = benches[kind]
