@@ -144,9 +144,10 @@ class Signature:
 
     def decode(self, payload: bytes) -> Arguments:
         """The arguments of a stored call as annotated; DecodeError names the parameter that does not fit."""
-        if self._like_the_last is not None:
+        read_like_the_last = self._like_the_last  # threads share a signature
+        if read_like_the_last is not None:
             try:
-                call = self._like_the_last(payload)
+                call = read_like_the_last(payload)
             except _UNREADABLE:
                 self._last_shape = None  # of another shape, or wrong: looking closer tells
             else:

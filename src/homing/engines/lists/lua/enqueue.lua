@@ -1,6 +1,6 @@
 -- Store jobs, waiting or scheduled. The same lane and number again adds nothing and answers as before.
 --
--- USES clock guard lanes priorities bell stats ids
+-- USES clock guard lanes priorities bell stats ids runs
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] lanes      hash, lane -> last number and its answer
@@ -60,22 +60,7 @@ if last and last >= tonumber(ARGV[3]) then
   return answer
 end
 
--- The runs: {task, first job, past the last, how many went before, priority, delay, own, reply, meta}.
-local runs, many, delayed = {}, 0, false
-local place = 4
-while place < #ARGV do
-  local count, told = tonumber(ARGV[place + 2]), ARGV[place + 1]
-  local first = place + 3
-  place = first + 3 * count
-  local run = { ARGV[first - 3], first, place, many, '0', 0, false, '', '' }
-  if told ~= '' then
-    local priority, delay, chosen, process, job_meta = string.match(told, '^(%S+) (%d+) ([01]) (%S*) (.*)$')
-    run[5], run[6], run[7], run[8], run[9] = priority, tonumber(delay), chosen == '1', process, job_meta
-    delayed = delayed or run[6] > 0
-  end
-  runs[#runs + 1] = run
-  many = many + count
-end
+local runs, many, delayed = read_runs(4)
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = delayed and earliest_due(KEYS[5])
