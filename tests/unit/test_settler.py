@@ -10,7 +10,7 @@ from homing.command import Command
 from homing.delivery import settler as settling
 from homing.delivery.assurance import Assurance
 from homing.delivery.lease import Lease
-from homing.delivery.settler import Settler
+from homing.delivery.settler import ENOUGH, Settler
 from homing.durability import Proof, Proven
 from homing.engines import make
 from homing.errors import LeaseLost, QueueFull, ServerUnreachable
@@ -99,6 +99,76 @@ async def test_what_ends_in_one_pass_leaves_together_and_the_rest_with_the_next_
     await settler.drained()
     assert [len(call) for call in server.calls] == [3, 1_000, 1_000, 2]
     assert (settler.backlog, lease.jobs, len(account.done)) == (0, {}, 2_005)
+
+
+def waits_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end that waits for company waits longer than any test: only what should end that does."""
+    monkeypatch.setattr(settling, "HOLD_S", 60.0)
+
+
+async def passes(count: int = 10) -> None:
+    """Let the loop turn so often that a task which may go on has done so."""
+    for _ in range(count):
+        await asyncio.sleep(0)
+
+
+async def test_while_many_end_they_leave_by_hundreds(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_long(monkeypatch)
+    server, account, lease = Server(), Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, company=lambda: True)
+    for number in range(ENOUGH * 2):  # each in a pass of its own
+        settler.add(*ack(lease, number))
+        await passes(3)
+    await settler.drained()
+    assert [len(call) for call in server.calls] == [ENOUGH, ENOUGH]
+    assert (len(account.done), lease.jobs) == (ENOUGH * 2, {})
+
+
+async def test_a_lone_end_is_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_long(monkeypatch)
+    server, lease = Server(), lease_on(Heart())
+    settler = Settler(lease, server.run, Account(), company=lambda: False)
+    settler.add(*ack(lease, 1))
+    await passes()
+    assert server.calls == [["job1"]]
+
+
+async def test_an_end_waits_for_company_only_a_moment() -> None:
+    server, account, lease = Server(), Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, company=lambda: True)
+    settler.add(*ack(lease, 1))
+    async with asyncio.timeout(10.0):
+        while not account.done:
+            await asyncio.sleep(0)
+    assert server.calls == [["job1"]]
+
+
+async def test_who_waits_for_company_leaves_when_there_is_none_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits_long(monkeypatch)
+    more = [True]
+    server, lease = Server(), lease_on(Heart())
+    settler = Settler(lease, server.run, Account(), company=lambda: more[0])
+    settler.add(*ack(lease, 1))
+    await passes()
+    assert server.calls == []
+    more[0] = False
+    settler.add(*ack(lease, 2))
+    await passes()
+    assert server.calls == [["job1", "job2"]]
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["drained", "lease lost"])
+async def test_nobody_waits_for_company_at_the_end(monkeypatch: pytest.MonkeyPatch, lost: bool) -> None:
+    waits_long(monkeypatch)
+    server, account, lease = Server(), Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, company=lambda: True)
+    settler.add(*ack(lease, 1))
+    await passes()
+    if lost:
+        lease.lose()
+    async with asyncio.timeout(10.0):
+        await settler.drained()
+    assert (server.calls, account.thrown) == (([], 1) if lost else ([["job1"]], 0))
 
 
 async def test_a_batch_stays_under_four_megabytes() -> None:

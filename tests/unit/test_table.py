@@ -100,6 +100,23 @@ def test_as_many_are_taken_ahead_as_may_end_at_the_same_moment() -> None:
     assert wide.prefetch(0.06) == 1_000
 
 
+@pytest.mark.parametrize(
+    ("buffered", "ran_s", "many"), [(100, 0.0001, True), (99, 0.0001, False), (100, 0.05, False)]
+)
+def test_many_end_in_a_moment_where_short_jobs_wait(
+    lease: Lease, buffered: int, ran_s: float, many: bool
+) -> None:
+    of = table()
+    pace = of.benches["async"].pace
+    pace.busy(0.0)
+    for _ in range(10):
+        pace.ended(ran_s)
+    pace.prefetch(10 * ran_s)
+    for number in range(buffered):
+        of.put(entry(lease, number))
+    assert of.plenty() is many
+
+
 def test_heavy_jobs_are_claimed_in_small_numbers(lease: Lease) -> None:
     of = Table({"async": 100}, {"q": {"async"}}, lambda: 0)
     heavy = entry(lease, 1)

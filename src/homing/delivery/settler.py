@@ -1,4 +1,4 @@
-"""Telling the server how runs ended: in batches, at once when idle, again through an outage."""
+"""Telling the server how runs ended: in batches, at once when little happens, again through an outage."""
 
 import asyncio
 import logging
@@ -18,6 +18,8 @@ from homing.job import DONE, Ack, Again, Dead, Settled, Settlement
 
 #: The most bytes of results, errors and metas in one call.
 BATCH_BYTES = 4 * 1024 * 1024
+#: While much runs and more waits here, an end waits for company: for so many, or so long.
+ENOUGH, HOLD_S = 400, 0.002
 Run = Callable[[Command[Any]], Awaitable[Any]]
 Held = tuple[Settlement, object]
 
@@ -31,18 +33,31 @@ class Account(Protocol):
 
 
 class Settler:
-    """The outcomes of one registration. One call in flight; what ends meanwhile leaves with the next."""
+    """The outcomes of one registration. One call in flight; what ends meanwhile leaves with the next.
 
-    def __init__(self, lease: Lease, run: Run, account: Account, assurance: Assurance | None = None) -> None:
+    `company` tells whether more ends are about to come, thick and fast: a call costs both sides as much as
+    dozens of outcomes do.
+    """
+
+    def __init__(
+        self,
+        lease: Lease,
+        run: Run,
+        account: Account,
+        assurance: Assurance | None = None,
+        company: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._lease = lease
         self._run = run
         self._account = account
+        self._company = company
         self._assurance = assurance or Assurance(lease.queue, None)
         self._waiting: list[Held] = []
         self._heavy = False  # some of them are not just an end, and may be too much for one call
         self._in_flight = 0
         self._number = 0  # of the batch in flight: a copy of it that comes late does nothing
         self._pump: asyncio.Task[None] | None = None
+        self._hold: asyncio.Future[None] | None = None  # until there is company enough
         lease.on_lost(self._throw_away)
 
     @property
@@ -61,10 +76,13 @@ class Settler:
         if self._pump is None:
             # The task starts in the loop's next pass: what ends in this one leaves with it.
             self._pump = asyncio.get_running_loop().create_task(self._flush())
+        elif self._hold is not None and (len(self._waiting) >= ENOUGH or not self._company()):
+            self._go()
 
     async def drained(self) -> None:
         """Wait until all is answered, or the lease is lost."""
         while self._pump is not None:
+            self._go()
             await asyncio.shield(self._pump)
 
     def abandon(self) -> None:
@@ -75,6 +93,10 @@ class Settler:
     async def _flush(self) -> None:
         try:
             while self._waiting:
+                if len(self._waiting) < ENOUGH and self._company():
+                    await self._for_company()
+                    if not self._waiting:  # thrown away
+                        break
                 batch = self._take()
                 self._number += 1
                 self._in_flight = len(batch)
@@ -83,6 +105,21 @@ class Settler:
         finally:
             self._in_flight = 0
             self._pump = None
+
+    async def _for_company(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._hold = loop.create_future()
+        alarm = loop.call_later(HOLD_S, self._go)
+        try:
+            await self._hold
+        finally:
+            alarm.cancel()
+            self._hold = None
+
+    def _go(self) -> None:
+        """Wait for no more company."""
+        if self._hold is not None and not self._hold.done():
+            self._hold.set_result(None)
 
     def _take(self) -> list[Held]:
         waiting = self._waiting
@@ -170,6 +207,7 @@ class Settler:
         if self._waiting:
             self._account.thrown_away(len(self._waiting))
             self._waiting = []
+            self._go()
 
 
 def _weight(settlement: Settlement) -> int:

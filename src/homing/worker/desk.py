@@ -97,7 +97,9 @@ class Desk:
         lease.on_lost(self._lost)
         if lease.queue not in self._assurances:
             self._assurances[lease.queue] = Assurance(lease.queue, self._proof(lease.queue))
-        self._settlers[lease.worker] = Settler(lease, self._run, self, self._assurances[lease.queue])
+        self._settlers[lease.worker] = Settler(
+            lease, self._run, self, self._assurances[lease.queue], self._table.plenty
+        )
         self._table.leases[lease.queue] = lease
 
     def accept(self, lease: Lease, claim: Claim) -> None:

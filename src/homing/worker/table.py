@@ -16,7 +16,9 @@ Kind = Literal["async", "thread", "process"]
 #: A buffer holds about what its slots can run in this time.
 HORIZON_S = 0.1
 #: … and no more than this, or than its slots: jobs that began together end together.
-PREFETCH_MAX = 500
+PREFETCH_MAX = 1_000
+#: Of at least PLENTY in a buffer, FAST or more being over within the horizon, many end in a moment.
+PLENTY, FAST = 100, 500
 #: The bytes of payload that one claim should bring, as the jobs before went.
 CLAIM_BYTES = 4 * 1024 * 1024
 #: The claimer stops while this many outcomes wait for an answer.
@@ -53,7 +55,7 @@ class Entry(Struct, eq=False):
 class Pace:
     """How fast jobs of one kind end while any slot is taken, and how long one takes; recent ones count more."""
 
-    __slots__ = ("_busy_from_s", "_busy_s", "_ended", "_most", "_spent_s")
+    __slots__ = ("_busy_from_s", "_busy_s", "_ended", "_most", "_spent_s", "fit")
 
     def __init__(self, slots: int = 1) -> None:
         self._most = max(PREFETCH_MAX, slots)
@@ -61,6 +63,8 @@ class Pace:
         self._busy_s = 0.0
         self._spent_s = 0.0
         self._ended = 0.0
+        #: What `prefetch` said last.
+        self.fit = 0
 
     def busy(self, now_s: float) -> None:
         """The first slot was taken."""
@@ -82,12 +86,12 @@ class Pace:
             self._busy_s += now_s - self._busy_from_s
             self._busy_from_s = now_s
         if not self._ended or self._spent_s > self._ended * HORIZON_S:
-            fit = 0
+            self.fit = 0
         else:
-            fit = min(self._most, int(self._ended / max(self._busy_s, 1e-6) * HORIZON_S))
+            self.fit = min(self._most, int(self._ended / max(self._busy_s, 1e-6) * HORIZON_S))
         if self._busy_s > HORIZON_S * 5:
             self._busy_s, self._spent_s, self._ended = self._busy_s / 2, self._spent_s / 2, self._ended / 2
-        return fit
+        return self.fit
 
 
 class Bench:
@@ -160,6 +164,13 @@ class Table:
     @property
     def buffered(self) -> int:
         return sum(len(bench.buffer) for bench in self.benches.values())
+
+    def plenty(self) -> bool:
+        """Whether so much waits here for a slot, and is over so fast, that an end is soon one of many."""
+        for bench in self.benches.values():  # noqa: SIM110 - asked at many an end: a generator costs twice as much
+            if bench.pace.fit >= FAST and len(bench.buffer) >= PLENTY:
+                return True
+        return False
 
     def room(self, queue: str) -> int:
         """How many more jobs of this queue are worth claiming now."""
