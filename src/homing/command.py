@@ -13,11 +13,11 @@ A script's header is its contract:
     --
     -- Returns ...
 
-A line `-- FUNCTIONS` further down says where the shared functions are made, when not before all of it.
+Where there is a line `-- FUNCTIONS` further down, functions that only the rest needs are made there.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, lru_cache
 from typing import Any, Generic, TypeVar
@@ -109,20 +109,27 @@ def _header(text: str) -> tuple[dict[str, list[str]], dict[str, str], bool]:
 def _joined(shared: str, body: str) -> str:
     """The script behind what it needs of the shared text: all but the functions that it does not reach. A
     server makes every function anew at each call, 40 of them in the time of four commands; so what stands
-    above `-- FUNCTIONS` runs before they are made.
+    above `-- FUNCTIONS` has only those that it reaches itself made before it runs.
     """
     functions = {_name(found): found[0] for found in _FUNCTION.finditer(shared)}
+    rest = _FUNCTION.sub("", shared)
+    first, line, last = body.partition(_FUNCTIONS_HERE)
+    reached = _reached(functions, [body, rest])
+    early = _reached(functions, [first, rest]) if line else reached
+    parts = [rest, *[functions[name] for name in functions if name in early], first]
+    if line:
+        parts += [*[functions[name] for name in functions if name in reached - early], last]
+    return "\n".join(parts)
+
+
+def _reached(functions: Mapping[str, str], texts: list[str]) -> set[str]:
+    """The functions that these texts name, and those that these name in turn."""
     reached: set[str] = set()
-    texts = [body, _FUNCTION.sub("", shared)]
     while texts:
         named = functions.keys() & set(_WORD.findall(texts.pop())) - reached
         reached |= named
         texts += [functions[name] for name in named]
-    first, line, rest = body.partition(_FUNCTIONS_HERE)
-    if not line:
-        return _FUNCTION.sub(lambda found: found[0] if _name(found) in reached else "", shared) + "\n" + body
-    made = [text for name, text in functions.items() if name in reached]
-    return "\n".join([_FUNCTION.sub("", shared), first, *made, rest])
+    return reached
 
 
 def _name(function: re.Match[str]) -> str:
@@ -144,8 +151,9 @@ def load(package: str, name: str, *, lean: bool = False) -> Script:
     script = own / f"{name}.lua"
     body = (script if script.is_file() else shared / "both" / f"{name}.lua").read_text()
     names, words, variadic = _header(body)
-    parts = [(shared / f"{used}.lua").read_text() for used in words.get("USES", "").split()]
-    code = _joined("\n".join([*parts, (own / "_engine.lua").read_text()]), body)
+    parts = [shared / f"{used}.lua" for used in words.get("USES", "").split()]
+    parts += sorted((one for one in own.iterdir() if one.name.startswith("_")), key=lambda one: one.name)
+    code = _joined("\n".join([part.read_text() for part in parts]), body)
     flags = "allow-oom" if lean else words.get("FLAGS", "")
     text = f"#!lua flags={flags}\n{code}" if flags else f"#!lua\n{code}"
     # Without flags (6.2) a script is refused on a full server by its first write that may

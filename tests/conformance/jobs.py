@@ -5,6 +5,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from homing.ids import ALPHABET, ID_LENGTH
 from homing.job import Claimed, Decision, JobRecord, NewJob, Settlement
 
 MINUTE_MS, HOUR_MS = 60_000, 3_600_000
@@ -20,6 +21,13 @@ D = NewJob("d", "send", b'[["dave@example.com"],{}]')
 def many(number: int, prefix: str = "j", **changes: Any) -> list[NewJob]:
     """Jobs j0000, j0001 …"""
     return [NewJob(f"{prefix}{i:04}", "send", **changes) for i in range(number)]
+
+
+def made_at(ms: int, number: int) -> str:
+    """An id as we make them: its millisecond, a number of 12 bits, and letters that do not matter."""
+    letters = [ALPHABET[ms >> shift & 63] for shift in range(36, -6, -6)]
+    letters += ALPHABET[number >> 6 & 63], ALPHABET[number & 63]
+    return f"{''.join(letters)}{number:x}".ljust(ID_LENGTH, "x")
 
 
 def later(job: NewJob, delay_ms: int) -> NewJob:

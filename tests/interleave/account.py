@@ -15,11 +15,13 @@ ENDS = frozenset({"ack", "result", "dead", "cancel"})
 
 
 def _ids(args: Any) -> Iterator[str]:
-    """The ids of the jobs that an enqueue brings."""
+    """The ids of the jobs that an enqueue brings: whole jobs, or each in three words."""
     at = 3
     while at < len(args):
-        past = at + 3 + 3 * int(args[at + 2])
-        yield from (str(one) for one in args[at + 3 : past : 3])
+        whole = isinstance(args[at + 3], bytes)
+        past = at + 3 + (1 if whole else 3) * int(args[at + 2])
+        for one in args[at + 3 : past : 1 if whole else 3]:
+            yield one.partition(b" ")[0].decode() if whole else one
         at = past
 
 

@@ -32,6 +32,7 @@ from homing.job import (
 from homing.sender import Sender
 from homing.steps import adrive
 from homing.worker.runner import Runner
+from tests.conformance.jobs import made_at
 from tests.interleave.account import Account
 from tests.interleave.world import Process, World
 
@@ -258,7 +259,8 @@ class Producer:
 
     def _job(self) -> NewJob:
         dice = self.world.dice
-        job_id = f"j{len(self.ids)}"
+        number = len(self.ids)
+        job_id = made_at(self.world.server_ms, number) if dice.random() < 0.5 else f"j{number}"
         self.ids.append(job_id)
         ms = dice.choice([0, 0, 5, 30, 300, 1_300])
         outcome = dice.choice(["ok", "ok", "ok", "retry", "raise", "bury", "cancel", "release"])

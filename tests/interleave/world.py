@@ -268,11 +268,16 @@ class World:
             self.account.saw(command, answer)
         return answers
 
+    @property
+    def server_ms(self) -> int:
+        """The time that scripts are told."""
+        return SERVER_MS + int(self.now_s * 1000)
+
     def _timed(self, command: Command[Any]) -> Command[Any]:
         """The command with the world's time in it."""
         script = command.call
         if isinstance(script, Script) and script.args[:1] == ("now_ms",):
-            return replace(command, args=[SERVER_MS + int(self.now_s * 1000), *command.args[1:]])
+            return replace(command, args=[self.server_ms, *command.args[1:]])
         return command
 
     def _say(self, op: Op, fate: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from homing.engines.engine import ReclaimReason
 from homing.job import Ack, Again, Cancelled, Dead, Decision, HandBack, NewJob, Settlement, State
-from tests.conformance.jobs import ERROR
+from tests.conformance.jobs import ERROR, made_at
 from tests.model.twin import Call, Twin
 
 Step = tuple[str, int, int, int]
@@ -70,7 +70,7 @@ class Plan:
             own = (b + 3 * i) % 8 == 0
             jobs.append(
                 NewJob(
-                    f"own{(c + i) % OWN_IDS}" if own else self.next("j"),
+                    f"own{(c + i) % OWN_IDS}" if own else self._new_id((a + i) % 4),
                     ("send", "", "bill")[(a + i) % 3],
                     b'[["%d"],{}]' % i,
                     (b"", b'{"timeout":3}')[(b + i) % 5 == 0],
@@ -82,6 +82,13 @@ class Plan:
             )
         self.ids = [*self.ids, *(job.id for job in jobs)][-40:]
         return jobs
+
+    def _new_id(self, kind: int) -> str:
+        """Half of them made now, as ours are; one at another time."""
+        if kind == 0:
+            return self.next("j")
+        self.fresh += 1
+        return made_at(self.now_ms - (2_000 if kind == 1 else 0), self.fresh)
 
     def an_id(self, number: int) -> str:
         known = [*self.ids[-30:], *(f"own{i}" for i in range(OWN_IDS)), "nobody"]

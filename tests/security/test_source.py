@@ -116,9 +116,8 @@ def _number(text: str) -> int:
 def test_what_a_script_does_first_on_redis_6_2_touches_no_key_that_exists(engine: str) -> None:
     """There a script that must run on a full server begins with a write, on the prefix itself."""
     package = f"homing.engines.{engine}"
-    names = {path.stem for path in LUA if path.parts[-3:-1] in {(engine, "lua"), ("shared", "both")}} - {
-        "_engine"
-    }
+    found = {path.stem for path in LUA if path.parts[-3:-1] in {(engine, "lua"), ("shared", "both")}}
+    names = {name for name in found if not name.startswith("_")}
     scripts = [load(package, name, lean=True) for name in sorted(names)]
     assert len(scripts) > 15
     assert {script.keys[0] for script in scripts} == {"prefix"}

@@ -71,7 +71,7 @@ def test_a_script_brings_the_shared_functions_that_it_reaches_and_no_others(pack
     makes = re.compile(r"^local function (\w+)", re.MULTILINE)
     for path in verbs(package):
         used = " ".join(re.findall(r"^-- USES (.*)", path.read_text(), re.MULTILINE)).split()
-        sources = [shared / f"{name}.lua" for name in used] + [lua_folder(package) / "_engine.lua"]
+        sources = [shared / f"{name}.lua" for name in used] + list(lua_folder(package).glob("_*.lua"))
         known = {name for source in sources for name in makes.findall(source.read_text())}
         bare = re.sub(r"--.*", "", load(package, path.stem).plain)
         named, made = re.findall(r"\w+", bare), set(makes.findall(bare))

@@ -83,22 +83,22 @@ def _since(ref: bytes) -> int:
     return int(ref.rpartition(b"/")[2].partition(b"-")[0])
 
 
-def _run_before(
-    job_id: str, ref: bytes, task: str, payload: bytes | None, stored_sum: bytes, rest: list[Any]
+def _told_apart(
+    job_id: str, ref: bytes, task: str, payload: bytes | None, stored_sum: bytes, rest: Sequence[Any]
 ) -> Claimed:
     """A job with a past, with a meta or of another program."""
-    attempt, meta, since, flat = rest
+    attempt, meta, since_ms, flat = rest
     fields = None
     if payload is None:
         payload, fields = _foreign(None, flat)
         stored_sum = b""  # of a message's own fields one may be called so
-    since_ms = _whole(since) if since else _since(ref)
     return Claimed(
         job_id, ref, task, payload, _whole(attempt), meta, since_ms, fields=fields, sum=stored_sum
     )  # fmt: skip
 
 
-def claim(reply: list[Any]) -> Claim:
+def claim_of_parts(reply: list[Any]) -> Claim:
+    """Jobs as (id, ref, task, payload, sum, rest)*; `rest` is the time since which a job with no past waits."""
     now, due, paused, more, token, alone, flat = reply
     number, only, jobs = int(token), bool(alone), list[Claimed]()
     names: dict[bytes, str] = {}
@@ -108,14 +108,47 @@ def claim(reply: list[Any]) -> Claim:
         if name is None:
             name = names[task] = _text(task)
         if type(rest) is bytes:
-            since_ms = _whole(rest) if rest else _since(ref)
             job = Claimed(
-                job_id.decode(), ref, name, payload, 0, b"", since_ms, number, only, None, stored_sum
+                job_id.decode(), ref, name, payload, 0, b"", _whole(rest), number, only, None, stored_sum
             )
         else:
-            job = _run_before(job_id.decode(), ref, name, payload, stored_sum, rest)
+            attempt, meta, since, fields = rest
+            past = attempt, meta, _whole(since), fields
+            job = _told_apart(job_id.decode(), ref, name, payload, stored_sum, past)
             job.token, job.alone = number, only
         jobs.append(job)
+    return Claim(jobs=jobs, now_ms=now, due_in_ms=_positive(due), paused=bool(paused), more=bool(more))
+
+
+def claim_of_wholes(reply: list[Any]) -> Claim:
+    """Jobs as (ref, whole)*, of which some are (ref, [id, task, payload, sum, attempt, meta, fields])*."""
+    now, due, paused, more, token, alone, flat = reply
+    number, only, jobs = int(token), bool(alone), list[Claimed]()
+    names: dict[bytes, str] = {}
+    values, near, since_ms = iter(flat), b"", 0
+    for ref, told in zip(values, values, strict=True):
+        ms = ref.partition(b"-")[0]
+        if ms != near:  # neighbours came together
+            near, since_ms = ms, _since(ref)
+        if type(told) is list:
+            job_id, task, payload, stored_sum, *past = told
+            apart = (*past[:2], since_ms, past[2])
+            job = _told_apart(_text(job_id), ref, _text(task), payload, stored_sum, apart)
+            job.token, job.alone = number, only
+            jobs.append(job)
+            continue
+        head, line_end, payload = told.partition(b"\n")
+        try:
+            job_id, stored_sum, task = head.split(b" ", 2)
+            own_id = job_id.decode()
+        except ValueError:
+            line_end = b""
+        if not line_end:  # damaged between its parts
+            own_id, stored_sum, task, payload = _text(told.partition(b" ")[0]), b"damaged", b"", told
+        name = names.get(task)
+        if name is None:
+            name = names[task] = _text(task)
+        jobs.append(Claimed(own_id, ref, name, payload, 0, b"", since_ms, number, only, None, stored_sum))
     return Claim(jobs=jobs, now_ms=now, due_in_ms=_positive(due), paused=bool(paused), more=bool(more))
 
 

@@ -7,14 +7,29 @@ from homing.command import Argument
 from homing.job import Ack, Again, Cancelled, Dead, Decision, HandBack, NewJob, Settlement
 
 Place = Callable[[bytes], tuple[bytes, bytes]]
+#: The words that tell a script one job.
+Words = Callable[[NewJob], tuple[Argument, ...]]
 
 #: By the bit lengths of 1 + ms: both times of a run as buckets of log2: 0, 1-2, 3-6, 7-14 ms …
 _SPENT = [[f"{wait - 1}/{run - 1}" for run in range(65)] for wait in range(65)]
 _PLAIN_ACK: tuple[str, tuple[Argument, ...]] = ("ack", ())
 
 
-def runs_of(jobs: Sequence[NewJob]) -> list[Argument]:
-    """Jobs to enqueue, in their order: (task, more, how many, (id, payload, sum)*)* of neighbours that are alike."""
+def in_parts(job: NewJob) -> tuple[Argument, ...]:
+    """Its id, payload and sum."""
+    return job.id, job.payload, checksum(job.task, job.payload)
+
+
+def whole(job: NewJob) -> tuple[Argument, ...]:
+    """All of it in one: `<id> <sum> <task>`, a line end and the payload. What is summed up stands together."""
+    task, payload = job.task, job.payload
+    if "\n" in task:
+        raise ValueError(f"task {task!r} has a line end in its name: use another")
+    return (b"%b %b %b\n%b" % (job.id.encode(), checksum(task, payload), task.encode(), payload),)
+
+
+def runs_of(jobs: Sequence[NewJob], words: Words) -> list[Argument]:
+    """Jobs to enqueue, in their order: (task, more, how many, words*)* of neighbours that are alike."""
     told: list[Argument] = []
     task, more = None, None
     counted = many = 0  # where the number of jobs of this run stands, and what it is
@@ -26,7 +41,7 @@ def runs_of(jobs: Sequence[NewJob]) -> list[Argument]:
             task, more, counted, many = job.task, own, len(told) + 2, 0
             told += (task, more, 0)
         many += 1
-        told += (job.id, job.payload, checksum(task, job.payload))
+        told += words(job)
     if many:
         told[counted] = many
     return told

@@ -1,13 +1,13 @@
 """The engine contract over Lua scripts: both engines bear the same script names and arguments."""
 
-from collections.abc import Mapping, Sequence
-from typing import ClassVar
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
 from homing.command import Argument, Command, Script, call, load
 from homing.engines import answers
-from homing.engines.batches import groups_of, runs_of
+from homing.engines.batches import Words, groups_of, runs_of
 from homing.engines.engine import BATCH_MAX, SETTINGS, EngineName, ReclaimReason
 from homing.errors import SettingsError
 from homing.job import (
@@ -49,10 +49,14 @@ def _pairs(settings: Mapping[str, int] | None) -> list[Argument]:
 
 
 class ScriptedEngine:
-    """All verbs of `engine.Engine`; a subclass says its name and where its scripts are."""
+    """All verbs of `engine.Engine`; a subclass says its name, where its scripts are, how a job is told to them, and
+    how they tell what was claimed.
+    """
 
     name: EngineName
     package: ClassVar[str]
+    words: ClassVar[Words]
+    claimed: ClassVar[Callable[[list[Any]], Claim]]
 
     def __init__(self, keys: Keys) -> None:
         self.keys = keys
@@ -78,7 +82,7 @@ class ScriptedEngine:
             now_ms=_now(now_ms),
             lane=lane,
             number=number,
-            rest=runs_of(jobs),
+            rest=runs_of(jobs, type(self).words),
         )
 
     def register(
@@ -104,7 +108,7 @@ class ScriptedEngine:
         return call(
             self._script("claim"),
             self.keys,
-            answers.claim,
+            type(self).claimed,
             resend=False,
             now_ms=_now(now_ms),
             worker=worker,
@@ -118,7 +122,7 @@ class ScriptedEngine:
         return call(
             self._script("held"),
             self.keys,
-            answers.claim,
+            type(self).claimed,
             resend=False,
             now_ms=_now(now_ms),
             worker=worker,

@@ -60,7 +60,7 @@ if last and last >= tonumber(ARGV[3]) then
   return answer
 end
 
-local runs, many, delayed = read_runs(4)
+local runs, many, delayed = read_runs(4, 3)
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = delayed and earliest_due(KEYS[5])

@@ -1,6 +1,6 @@
 -- One job, whole, in any state.
 --
--- USES guard marks finish records
+-- USES guard priorities marks finish records
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -96,8 +96,9 @@ local function take_alone()
   for _, priority in ipairs(priorities) do
     if #jobs == 0 then take_over(priority, 'alone', 1) end
   end
-  if jobs[1] then
-    redis.call('HSET', KEYS[4], 'alone', jobs[1])
+  local told = jobs[2]
+  if told then
+    redis.call('HSET', KEYS[4], 'alone', type(told) == 'table' and told[1] or string.match(told, '^%S*'))
     alone, limit = 1, 0
   end
 end

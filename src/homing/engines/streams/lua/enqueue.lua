@@ -9,18 +9,19 @@
 -- KEYS[6] ids        sorted set, id a caller chose -> time until which it is taken (ms)
 -- KEYS[7] replies    hash, id -> processes that wait for its end
 -- KEYS[8] bell       list, at most one token
--- KEYS[9] index      hash, id -> ref of the jobs in the streams: 'priority/entry', of priority 0 'entry'
+-- KEYS[9] index      hash, id -> ref of the jobs in the streams whose id does not say it: 'priority/entry', of
+--                    priority 0 'entry'
 -- ARGV[1] now_ms
 -- ARGV[2] lane
 -- ARGV[3] number
--- ARGV[4...] runs    of neighbours that are alike: (task, more, how many, (id, payload, sum)*)*; more is '' for plain
---                    jobs, else 'priority delay_ms own reply meta'
+-- ARGV[4...] runs    of neighbours that are alike: (task, more, how many, whole*)*; more is '' for plain jobs, else
+--                    'priority delay_ms own reply meta'; a whole job is '<id> <sum> <task>\n<payload>'
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
--- One plain job for a queue in use, which is what most calls bring, needs no shared function: it goes before they are
--- made. What it does is what the rest would do with it.
-if #ARGV == 9 and ARGV[5] == '' then
+-- One plain job for a queue in use, which is what most calls bring, needs few shared functions: it goes before the
+-- others are made. What it does is what the rest would do with it.
+if #ARGV == 7 and ARGV[5] == '' then
   local base, meta, now = KEYS[1], KEYS[2], tonumber(ARGV[1])
   if not now then
     local time = redis.call('TIME')
@@ -33,9 +34,15 @@ if #ARGV == 9 and ARGV[5] == '' then
     and string.find(' ' .. (kept[3] or '') .. ' ', ' 0 ', 1, true)
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
     redis.call('HLEN', KEYS[9])  -- as a read that may fail on a key of the wrong type stands before the first write
-    local at = redis.call('XADD', base .. ':stream:0', '*', 'id', ARGV[7], 'task', ARGV[4], 'payload', ARGV[8], 'sum',
-      ARGV[9])
-    redis.call('HSET', KEYS[9], ARGV[7], at)
+    local whole, stream = ARGV[7], base .. ':stream:0'
+    local made, at = ms_of(whole), nil
+    if math.abs(now - made) <= ASIDE_MS and byte(whole, 22) == 32 then
+      local a, b = byte(whole, 8, 9)
+      at = redis.pcall('XADD', stream, string.format('%.0f-%d', made, a * 256 + b), WHOLE, whole)
+    end
+    if not at or at.err then
+      redis.call('HSET', KEYS[9], string.match(whole, '^%S*'), redis.call('XADD', stream, '*', WHOLE, whole))
+    end
     redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
     local minute = base .. ':stats:' .. string.format('%.0f', math.floor(now / 60000))
     if redis.call('HINCRBY', minute, 'enqueued', 1) == 1 then redis.call('EXPIRE', minute, STATS_S) end
@@ -56,7 +63,7 @@ if last and last >= tonumber(ARGV[3]) then
   return answer
 end
 
-local runs, many, delayed = read_runs(4)
+local runs, many, delayed = read_runs(4, 1)
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = delayed and earliest_due(KEYS[5])
@@ -65,20 +72,21 @@ local used, own, seen, taken, skipped = {}, {}, {}, {}, {}
 local function is_taken(id)
   local free_at = redis.call('ZSCORE', KEYS[6], id)
   return seen[id] or (free_at and tonumber(free_at) > now) or redis.call('HEXISTS', KEYS[9], id) == 1
-    or redis.call('EXISTS', base .. ':job:' .. id) == 1
+    or redis.call('EXISTS', base .. ':job:' .. id) == 1 or find_placed(base, id)
 end
 for _, run in ipairs(runs) do
   if not used[run[5]] then
     used[run[5]] = true
     redis.call('XLEN', base .. ':stream:' .. run[5])
   end
-  for i = run[2], run[7] and run[3] - 1 or 0, 3 do
-    if is_taken(ARGV[i]) then
-      taken[#taken + 1] = run[4] + (i - run[2]) / 3 + 1
+  for i = run[2], run[7] and run[3] - 1 or 0 do
+    local id = string.match(ARGV[i], '^%S*')
+    if is_taken(id) then
+      taken[#taken + 1] = run[4] + i - run[2] + 1
       skipped[i] = true
     else
-      seen[ARGV[i]] = true
-      own[#own + 1] = ARGV[i]
+      seen[id] = true
+      own[#own + 1] = id
     end
   end
 end
@@ -89,37 +97,66 @@ if #own > 0 and redis.call('ZCARD', KEYS[6]) + #own > ids_max then
   return redis.error_reply('QUEUEFULL as many ids that callers chose are kept as ids_max allows')
 end
 
-local index, indexed, earlier = {}, 0, false
+local index, indexed, stored, earlier = {}, 0, 0, false
 
 -- A job that is due later stands in a hash until then.
-local function schedule(i, task, priority, due, job_meta)
-  local job = { 'state', 'scheduled', 'created_ms', now, 'priority', priority, 'task', task, 'payload', ARGV[i + 1],
-    'sum', ARGV[i + 2] }
-  if job_meta ~= '' then append(job, 'meta', job_meta) end
-  redis.call('HSET', base .. ':job:' .. ARGV[i], unpack(job))
-  redis.call('ZADD', KEYS[5], due, ARGV[i])
+local function schedule(whole, run)
+  local fields, due = by_name(unfolded({ WHOLE, whole })), now + run[6]
+  local job = { 'state', 'scheduled', 'created_ms', now, 'priority', run[5], 'task', fields.task,
+    'payload', fields.payload, 'sum', fields.sum }
+  if run[9] ~= '' then append(job, 'meta', run[9]) end
+  redis.call('HSET', base .. ':job:' .. fields.id, unpack(job))
+  redis.call('ZADD', KEYS[5], due, fields.id)
+  if run[8] ~= '' then redis.call('HSET', KEYS[7], fields.id, run[8]) end
   if not soonest or due < soonest then earlier = true end
 end
 
-for _, run in ipairs(runs) do
-  local task, priority, delay, process, job_meta = run[1], run[5], run[6], run[8], run[9]
-  local stream = base .. ':stream:' .. priority
-  for i = run[2], run[3] - 1, 3 do
+-- Ids made now say where their jobs stand, when that is behind the last entry; of others the server says it, and the
+-- index knows.
+local letters, ms, past = nil, nil, ''
+local function begin(whole)
+  letters = sub(whole, 1, 7)
+  local made = ms_of(whole)
+  ms = math.abs(now - made) <= ASIDE_MS and string.format('%.0f-', made)
+end
+
+local function add(call, stream, at, whole, job_meta)
+  if job_meta == '' then return call('XADD', stream, at, WHOLE, whole) end
+  return call('XADD', stream, at, WHOLE, whole, 'meta', job_meta)
+end
+
+local function add_behind(stream, priority, whole, job_meta)
+  local at = add(redis.call, stream, '*', whole, job_meta)
+  past = sub(at, 1, 14)
+  index[indexed + 1], index[indexed + 2] = string.match(whole, '^%S*'), ref_of(priority, at)
+  indexed = indexed + 2
+end
+
+-- The jobs of a run that are due now.
+local function add_run(stream, run)
+  local priority, chosen, process, job_meta = run[5], run[7], run[8], run[9]
+  past = ''
+  for i = run[2], run[3] - 1 do
     if not skipped[i] then
-      if delay > 0 then
-        schedule(i, task, priority, now + delay, job_meta)
-      else
-        local at
-        if job_meta == '' then
-          at = redis.call('XADD', stream, '*', 'id', ARGV[i], 'task', task, 'payload', ARGV[i + 1], 'sum', ARGV[i + 2])
-        else
-          at = redis.call('XADD', stream, '*', 'id', ARGV[i], 'task', task, 'payload', ARGV[i + 1], 'sum', ARGV[i + 2],
-            'meta', job_meta)
-        end
-        index[indexed + 1], index[indexed + 2] = ARGV[i], ref_of(priority, at)
-        indexed = indexed + 2
+      local whole, done = ARGV[i], false
+      if sub(whole, 1, 7) ~= letters then begin(whole) end
+      if ms and ms > past and not chosen and byte(whole, 22) == 32 then
+        local a, b = byte(whole, 8, 9)
+        done = not add(redis.pcall, stream, ms .. (a * 256 + b), whole, job_meta).err
       end
-      if process ~= '' then redis.call('HSET', KEYS[7], ARGV[i], process) end
+      if not done then add_behind(stream, priority, whole, job_meta) end
+      if process ~= '' then redis.call('HSET', KEYS[7], string.match(whole, '^%S*'), process) end
+      stored = stored + 1
+    end
+  end
+end
+
+for _, run in ipairs(runs) do
+  if run[6] == 0 then
+    add_run(base .. ':stream:' .. run[5], run)
+  else
+    for i = run[2], run[3] - 1 do
+      if not skipped[i] then schedule(ARGV[i], run) end
     end
   end
 end
@@ -132,5 +169,5 @@ rotate_lanes(meta, KEYS[3], KEYS[4], kept[4], now)
 answer = table.concat(taken, ',')
 keep_lane(KEYS[3], ARGV[2], ARGV[3], answer)
 add_stats(base, now, { enqueued = many - #taken })
-if indexed > 0 or earlier then ring(KEYS[8]) end
+if stored > 0 or earlier then ring(KEYS[8]) end
 return answer

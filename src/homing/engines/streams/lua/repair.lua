@@ -1,6 +1,6 @@
 -- Look again at one thing that `verify` named, and mend it when it is still wrong. No job that has a body is
--- deleted, and what a worker holds is left to it. The place of a job is the entry that the index names, else
--- its hash, else an entry; what else bears its id is a copy and goes.
+-- deleted, and what a worker holds is left to it. The place of a job is the entry that the index or its id names,
+-- else its hash, else an entry; what else bears its id is a copy and goes.
 --
 -- USES clock guard bell priorities marks replies finish dead records mend
 -- FLAGS allow-oom
@@ -30,12 +30,12 @@ local function missing(count) redis.call('HINCRBY', meta, 'missing', count) end
 
 local function is_member(worker) return redis.call('ZSCORE', KEYS[3], worker) end
 
--- Where the index says that a job is, if its entry is there: priority, entry.
-local function indexed(id, ref)
+-- Where the index says that a job is, or else its own id, if its entry is there: priority, entry.
+local function placed(id, ref)
   local priority, entry = parts_of(ref or '')
   local flat = priority and read_entry(base, priority, entry)
   if flat and id_of(priority, entry, flat) == id then return priority, entry end
-  return nil
+  return find_placed(base, id)
 end
 
 -- Whether nobody has seen an entry that is not there: who is delivered one counts it.
@@ -84,18 +84,23 @@ local function mend_job(id)
     redis.call('ZREM', KEYS[4], id)
     redis.call('ZREM', KEYS[5], id)
   end
-  if indexed(id, ref) then
-    if body == 'none' and not scheduled and not dead then return FINE end
+  local stands_at, stands_in = placed(id, ref)
+  if stands_at then
+    local here = ref_of(stands_at, stands_in)
+    local led_astray = ref and ref ~= here
+    if body == 'none' and not scheduled and not dead and not led_astray then return FINE end
     if body ~= 'none' and body ~= 'hash' then
       local raw = base .. ':raw:' .. id
       if redis.call('EXISTS', raw) == 1 then return left(job .. ' is no hash, and ' .. raw .. ' is in its way') end
       return mended(dry, 'job ' .. id .. ' stays in its stream; ' .. job .. ', which is no hash, is ' .. raw, function()
         leave_sets()
+        if led_astray then redis.call('HDEL', KEYS[7], id) end
         redis.call('RENAME', job, raw)
       end)
     end
-    return mended(dry, 'job ' .. id .. ' stays in its stream at ' .. ref .. ', and nowhere else', function()
+    return mended(dry, 'job ' .. id .. ' stays in its stream at ' .. here .. ', and nowhere else', function()
       leave_sets()
+      if led_astray then redis.call('HDEL', KEYS[7], id) end
       redis.call('DEL', job)
     end)
   end
@@ -139,8 +144,9 @@ local function mend_entry(priority, entry)
   end
   local id, here = id_of(priority, entry, flat), ref_of(priority, entry)
   local ref = redis.call('HGET', KEYS[7], id)
-  if ref == here then return mend_job(id) end
-  if indexed(id, ref) or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
+  local stands_at, stands_in = placed(id, ref)
+  if stands_at and ref_of(stands_at, stands_in) == here then return mend_job(id) end
+  if stands_at or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
     return mended(dry, at .. ' bears the id of another job, ' .. id .. ': dropped', function()
       drop_entries(base, priority, { entry }, {})
       redis.call('HINCRBY', meta, 'taken', 1)

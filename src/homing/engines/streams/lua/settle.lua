@@ -137,7 +137,7 @@ end
 for priority, entries in pairs(gone) do
   if #entries > 0 then drop_entries(base, priority, entries, {}) end
 end
-if leaving > 0 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
+if leaving > 0 and redis.call('EXISTS', KEYS[4]) == 1 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
 hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 

@@ -55,13 +55,13 @@ local function check_hash(id)
   end
 end
 
--- A job in a stream: the index names this entry, and no hash has it too.
+-- A job in a stream: its id or the index names this entry, and no hash has it too.
 local function check_entry(entry, flat)
   local id = id_of(priority, entry, flat)
   local ref, subject = redis.call('HGET', KEYS[6], id), 'entry:' .. priority .. '/' .. entry
   if ref and ref ~= ref_of(priority, entry) then
     problem(subject, 'job ' .. id .. ' is in ' .. key .. ' at ' .. entry .. ' and, says the index, at ' .. ref)
-  elseif not ref and not waits(owner_of(key, entry)) then
+  elseif not ref and place_of(id) ~= entry and not waits(owner_of(key, entry)) then
     problem(subject, 'job ' .. id .. ' is active in ' .. key .. ' and not in the index')
   end
   if redis.call('EXISTS', base .. ':job:' .. id) == 1 then
