@@ -36,6 +36,10 @@ class Wire(asyncio.Protocol):
         self._answered: asyncio.Future[list[Any]] | None = None
         self._replies: list[Any] = []
         self._count = 0
+        self._by = 0.0  # of the exchange, by `time.monotonic()`
+        #: Looks whether an answer is late; kept from exchange to exchange, as nearly all end long before.
+        self._watch: asyncio.TimerHandle | None = None
+        self._watch_s = 0.0
         #: No more exchanges: it was closed, or something came that nobody had asked for.
         # Who hung up at once did so before we listen, and will not be heard to do it again.
         early = connection._reader
@@ -52,14 +56,30 @@ class Wire(asyncio.Protocol):
         if self._over:
             raise Broken("the connection was closed", sent=False, replies=self._last_words())
         answered: asyncio.Future[list[Any]] = self._loop.create_future()
-        self._answered = answered
-        late = self._loop.call_later(max(0.0, by - time.monotonic()), self._fail, "no answer in time")
+        self._answered, self._by = answered, by
+        if self._watch is None or by < self._watch_s:
+            self._look_at(by)
         try:
             self._transport.write(packed)
             return await answered
         finally:
-            late.cancel()
             self._answered = None
+
+    def _look_at(self, by: float) -> None:
+        if self._watch is not None:
+            self._watch.cancel()
+        self._watch_s = by
+        self._watch = self._loop.call_later(max(0.0, by - time.monotonic()), self._look)
+
+    def _look(self) -> None:
+        """An exchange is late, or was at its end when the look was asked for."""
+        self._watch = None
+        if self._answered is None:
+            return
+        if time.monotonic() < self._by:
+            self._look_at(self._by)
+        else:
+            self._fail("no answer in time")
 
     def data_received(self, data: bytes) -> None:
         if self._answered is None:
@@ -112,6 +132,8 @@ class Wire(asyncio.Protocol):
 
     def close(self) -> None:
         self._over = True
+        if self._watch is not None:
+            self._watch.cancel()
         self._transport.abort()
         # redis-py warns of connections that are thrown away open.
         self._connection._reader = self._connection._writer = None
@@ -248,7 +270,14 @@ class AsyncClient:
             if wire.quiet():
                 return wire
             wire.close()
-        return await self._dial(address, by)
+        # In a task of its own: redis-py sets time limits, and who calls may have begun before its own task did.
+        dialling = asyncio.get_running_loop().create_task(self._dial(address, by))
+        try:
+            return await dialling
+        except asyncio.CancelledError:
+            if dialling.done() and not dialling.cancelled() and dialling.exception() is None:
+                dialling.result().close()  # it came in the moment in which nobody wanted it any more
+            raise
 
     async def _dial(self, address: Address, by: float) -> Wire:
         access = self._flight.target.access_to(address)

@@ -196,7 +196,7 @@ class AsyncFollower:
         self._link = sender.link
         self._waiters: Waiters[asyncio.Future[End | None]] = Waiters()
         self._reader: asyncio.Task[None] | None = None
-        self._follows: Coalescer[str, JobRecord | None] = Coalescer(self._follow, _thousands)
+        self._follows: Coalescer[str, JobRecord | None] = Coalescer(self._follow, _thousands, ahead=True)
 
     async def end(self, job_id: str, timeout: float | None) -> End | None:  # noqa: ASYNC109 - the caller's
         """As `Follower.end`; questions of the same tick of the loop share a round trip."""
@@ -227,7 +227,11 @@ class AsyncFollower:
         return None
 
     async def _follow(self, job_ids: list[str]) -> list[JobRecord | Exception | None]:
-        return [*(await self._link.ado(self._asking.follow(job_ids)))]
+        asking, link = self._asking, self._link
+        engine = link.engines.get(asking.sender.name)
+        if engine is None:
+            return [*(await link.ado(asking.follow(job_ids)))]
+        return [*(await link.aclient.run(engine.follow(job_ids, process=asking.process)))]
 
     def _read(self) -> None:
         import asyncio

@@ -194,8 +194,8 @@ class Sender:
     def put_one(self, job: NewJob, durability: Durability | None = None) -> None:
         """As `store_one`, by the sync client. Most calls need none of its other steps: they cost half of what it does."""
         link = self.link
-        engine = link.engines.get(self.name)
-        if engine is None or link.seal is not None or self.level(durability) != "memory":
+        engine = self._at_hand(self.level(durability))
+        if engine is None:
             link.do(self.store_one(job, durability))
             return
         lane = link.lanes.take()
@@ -207,6 +207,11 @@ class Sender:
         lane.release()
         if answer is Enqueued.EXISTS:
             raise self.exists([job.id])
+
+    def _at_hand(self, durability: Durability) -> Engine | None:
+        """The engine, when it is known and an enqueue is one call, with nothing before it or behind."""
+        plain = durability == "memory" and self.link.seal is None
+        return self.link.engines.get(self.name) if plain else None
 
     def store_all(self, jobs: Iterable[tuple[NewJob, Durability | None]]) -> Steps[None]:
         """Any number of jobs with their durability, in order, in as many calls as needed.
@@ -264,6 +269,18 @@ class Sender:
 
     async def _stored(self, jobs: list[NewJob], durability: Durability) -> list[Enqueued | Exception]:
         """One answer for each job; each caller hears of its own job alone."""
+        engine = self._at_hand(durability)
+        if engine is not None:
+            lane = self.link.lanes.take()
+            try:
+                answers = await self.link.aclient.run(
+                    engine.enqueue(jobs, lane=lane.name, number=lane.number)
+                )
+            except QueueError:
+                lane.release()  # as in `store`
+                raise
+            lane.release()
+            return [*answers]
         proven = await self.link.ado(self.store(jobs, durability))
         if proven.lacks:
             return [self.uncertain([job.id], durability, proven) for job in jobs]

@@ -75,25 +75,39 @@ def test_batches_are_cut_by_number_and_by_bytes_in_order() -> None:
 class Flights:
     """What a coalescer sent, and a gate that holds its answers back."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, ahead: bool = False) -> None:
         self.sent: list[list[int]] = []
         self.gate = asyncio.Event()
         self.gate.set()
-        self.coalescer: Coalescer[int, int] = Coalescer(self._send, lambda items: [list(items)])
+        self.coalescer: Coalescer[int, int] = Coalescer(self._send, lambda items: [list(items)], ahead=ahead)
 
     async def _send(self, items: list[int]) -> list[int | Exception]:
         self.sent.append(items)
+        await asyncio.sleep(0)  # no answer comes at once
         await self.gate.wait()
         if 99 in items:
             raise QueueFull("99")
         return [ValueError(item) if item < 0 else item * 2 for item in items]
 
 
-async def test_items_of_one_tick_fly_together() -> None:
+async def test_items_of_one_tick_fly_together_also_after_one_that_came_alone() -> None:
     flights = Flights()
+    assert await flights.coalescer.add(9) == 18
     assert await asyncio.gather(*[flights.coalescer.add(number) for number in range(4)]) == [0, 2, 4, 6]
     assert await flights.coalescer.add(5) == 10
-    assert flights.sent == [[0, 1, 2, 3], [5]]
+    assert flights.sent == [[9], [0, 1, 2, 3], [5]]
+
+
+async def test_who_comes_alone_again_and_again_goes_ahead_where_order_is_nothing() -> None:
+    flights = Flights(ahead=True)
+    await flights.coalescer.add(1)
+    second = asyncio.create_task(flights.coalescer.add(2))
+    await asyncio.sleep(0)  # as long as it takes to begin
+    assert (flights.sent, await second) == ([[1], [2]], 4)
+    # Of several that follow one goes ahead; from then on they fly together.
+    assert await asyncio.gather(*map(flights.coalescer.add, (3, 4, 5))) == [6, 8, 10]
+    assert await asyncio.gather(*map(flights.coalescer.add, (6, 7, 8))) == [12, 14, 16]
+    assert flights.sent[2:] == [[3], [4, 5], [6, 7, 8]]
 
 
 async def test_an_error_among_the_answers_is_its_callers_alone() -> None:

@@ -69,6 +69,20 @@ class Account:
         self.thrown += count
 
 
+class Floor:
+    """Much runs, or nothing, or, without either, something."""
+
+    def __init__(self, *, plenty: bool = False, quiet: bool = False) -> None:
+        self.many = plenty
+        self.none = quiet
+
+    def plenty(self) -> bool:
+        return self.many
+
+    def quiet(self) -> bool:
+        return self.none
+
+
 def lease_on(heart: Heart) -> Lease:
     return Lease("q", "w", make("lists", Keys("q")), 10_000, heart)  # type: ignore[arg-type]
 
@@ -87,7 +101,7 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_what_ends_in_one_pass_leaves_together_and_the_rest_with_the_next_call() -> None:
     server, account, lease = Server(), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account)
+    settler = Settler(lease, server.run, account, Floor())
     server.held.clear()
     for number in range(3):
         settler.add(*ack(lease, number))
@@ -115,7 +129,7 @@ async def passes(count: int = 10) -> None:
 async def test_while_many_end_they_leave_by_hundreds(monkeypatch: pytest.MonkeyPatch) -> None:
     waits_long(monkeypatch)
     server, account, lease = Server(), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account, company=lambda: True)
+    settler = Settler(lease, server.run, account, Floor(plenty=True))
     for number in range(ENOUGH * 2):  # each in a pass of its own
         settler.add(*ack(lease, number))
         await passes(3)
@@ -127,15 +141,35 @@ async def test_while_many_end_they_leave_by_hundreds(monkeypatch: pytest.MonkeyP
 async def test_a_lone_end_is_not_held_up(monkeypatch: pytest.MonkeyPatch) -> None:
     waits_long(monkeypatch)
     server, lease = Server(), lease_on(Heart())
-    settler = Settler(lease, server.run, Account(), company=lambda: False)
+    settler = Settler(lease, server.run, Account(), Floor())
     settler.add(*ack(lease, 1))
     await passes()
     assert server.calls == [["job1"]]
 
 
+async def test_where_nothing_else_runs_an_end_leaves_at_once_and_what_goes_back_in_one_piece() -> None:
+    server, account, lease = Server(), Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, Floor(quiet=True))
+    settler.add(*ack(lease, 1))
+    assert server.calls == [["job1"]]  # not a pass of the loop later
+    await settler.drained()
+    for number in (2, 3):
+        settler.add(*ack(lease, number, HandBack()))
+    await settler.drained()
+    assert (server.calls[1:], account.done, lease.jobs) == ([["job2", "job3"]], ["job1", "job2", "job3"], {})
+
+
+async def test_an_end_that_left_at_once_is_sent_again_when_its_answer_is_lost() -> None:
+    server, account, lease = Server(ServerUnreachable("gone")), Account(), lease_on(Heart())
+    settler = Settler(lease, server.run, account, Floor(quiet=True))
+    settler.add(*ack(lease, 1))
+    await settler.drained()
+    assert (server.calls, account.done, settler.backlog) == ([["job1"]] * 2, ["job1"], 0)
+
+
 async def test_an_end_waits_for_company_only_a_moment() -> None:
     server, account, lease = Server(), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account, company=lambda: True)
+    settler = Settler(lease, server.run, account, Floor(plenty=True))
     settler.add(*ack(lease, 1))
     async with asyncio.timeout(10.0):
         while not account.done:
@@ -145,13 +179,13 @@ async def test_an_end_waits_for_company_only_a_moment() -> None:
 
 async def test_who_waits_for_company_leaves_when_there_is_none_left(monkeypatch: pytest.MonkeyPatch) -> None:
     waits_long(monkeypatch)
-    more = [True]
+    floor = Floor(plenty=True)
     server, lease = Server(), lease_on(Heart())
-    settler = Settler(lease, server.run, Account(), company=lambda: more[0])
+    settler = Settler(lease, server.run, Account(), floor)
     settler.add(*ack(lease, 1))
     await passes()
     assert server.calls == []
-    more[0] = False
+    floor.many = False
     settler.add(*ack(lease, 2))
     await passes()
     assert server.calls == [["job1", "job2"]]
@@ -161,7 +195,7 @@ async def test_who_waits_for_company_leaves_when_there_is_none_left(monkeypatch:
 async def test_nobody_waits_for_company_at_the_end(monkeypatch: pytest.MonkeyPatch, lost: bool) -> None:
     waits_long(monkeypatch)
     server, account, lease = Server(), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account, company=lambda: True)
+    settler = Settler(lease, server.run, account, Floor(plenty=True))
     settler.add(*ack(lease, 1))
     await passes()
     if lost:
@@ -173,7 +207,7 @@ async def test_nobody_waits_for_company_at_the_end(monkeypatch: pytest.MonkeyPat
 
 async def test_a_batch_stays_under_four_megabytes() -> None:
     server, lease = Server(), lease_on(Heart())
-    settler = Settler(lease, server.run, Account())
+    settler = Settler(lease, server.run, Account(), Floor())
     for number in range(5):
         settler.add(*ack(lease, number, Ack(b"x" * (3 << 19))))
     await settler.drained()
@@ -183,7 +217,7 @@ async def test_a_batch_stays_under_four_megabytes() -> None:
 async def test_a_lost_answer_is_asked_for_again_unchanged_and_no_claim_leaves_meanwhile() -> None:
     server = Server(ServerUnreachable("gone"), ServerUnreachable("gone"))
     account, lease = Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account)
+    settler = Settler(lease, server.run, account, Floor())
     settler.add(*ack(lease, 1))
     async with lease.flight:  # a claim is on its way: the settle must not be sent again beside it
         await asyncio.sleep(0.02)
@@ -194,7 +228,7 @@ async def test_a_lost_answer_is_asked_for_again_unchanged_and_no_claim_leaves_me
 
 async def test_a_job_that_came_back_meanwhile_is_left_out_when_sent_again() -> None:
     server, account, lease = Server(ServerUnreachable("gone")), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account)
+    settler = Settler(lease, server.run, account, Floor())
     settler.add(*ack(lease, 1, HandBack()))
     settler.add(*ack(lease, 2))
     async with lease.flight:
@@ -213,7 +247,7 @@ async def test_what_is_refused_when_sent_again_was_done_the_first_time() -> None
         def settled(self, settlements: list[Settlement], refused_ids: list[str]) -> None:
             refused.extend(refused_ids)
 
-    settler = Settler(lease, server.run, Listening())
+    settler = Settler(lease, server.run, Listening(), Floor())
     settler.add(*ack(lease, 1))
     await settler.drained()
     assert (refused, lease.jobs) == ([], {})
@@ -221,7 +255,7 @@ async def test_what_is_refused_when_sent_again_was_done_the_first_time() -> None
 
 async def test_a_full_server_gets_the_lean_form() -> None:
     server, account, lease = Server(QueueFull("full")), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account)
+    settler = Settler(lease, server.run, account, Floor())
     settler.add(*ack(lease, 1))
     await settler.drained()
     assert (server.calls, server.lean, account.done) == ([["job1"]] * 2, [False, True], ["job1"])
@@ -230,7 +264,7 @@ async def test_a_full_server_gets_the_lean_form() -> None:
 async def test_after_the_lease_is_lost_nothing_more_is_said() -> None:
     server, account, heart = Server(LeaseLost("gone")), Account(), Heart()
     lease = lease_on(heart)
-    settler = Settler(lease, server.run, account)
+    settler = Settler(lease, server.run, account, Floor())
     server.held.clear()
     settler.add(*ack(lease, 1))
     await asyncio.sleep(0.01)
@@ -250,7 +284,7 @@ async def test_refused_outcomes_are_told_and_leave_the_table() -> None:
         def settled(self, settlements: list[Settlement], refused_ids: list[str]) -> None:
             refused.extend(refused_ids)
 
-    settler = Settler(lease, server.run, Listening())
+    settler = Settler(lease, server.run, Listening(), Floor())
     settler.add(*ack(lease, 1))
     settler.add(*ack(lease, 2))
     await settler.drained()
@@ -259,7 +293,7 @@ async def test_refused_outcomes_are_told_and_leave_the_table() -> None:
 
 async def test_an_error_nobody_expected_does_not_lose_outcomes() -> None:
     server, account, lease = Server(RuntimeError("a bug")), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account)
+    settler = Settler(lease, server.run, account, Floor())
     settler.add(*ack(lease, 1))
     await settler.drained()
     assert account.done == ["job1"]
@@ -269,7 +303,7 @@ async def test_outcomes_that_are_not_sure_are_told_once_and_leave_the_table() ->
     proof = Proof("replicated", 1, 50)
     unsure = Proven(Settled(1), 0, "nobody confirmed")
     server, account, lease = Server(unsure, unsure, Proven(Settled(1), 1)), Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account, Assurance("q", proof))
+    settler = Settler(lease, server.run, account, Floor(), Assurance("q", proof))
     told: list[str] = []
     unsubscribe = events.subscribe(lambda name, _: told.append(name))
     for number in range(3):
@@ -283,7 +317,7 @@ async def test_outcomes_that_are_not_sure_are_told_once_and_leave_the_table() ->
 async def test_a_call_sent_again_asks_again_whether_it_is_sure() -> None:
     server = Server(ServerUnreachable("gone"), Proven(Settled(0, repeated=True), 1))
     account, lease = Account(), lease_on(Heart())
-    settler = Settler(lease, server.run, account, Assurance("q", Proof("replicated", 1, 50)))
+    settler = Settler(lease, server.run, account, Floor(), Assurance("q", Proof("replicated", 1, 50)))
     settler.add(*ack(lease, 1))
     await settler.drained()
     assert server.behind == [(("WAIT", 1, 50),)] * 2

@@ -12,6 +12,7 @@ from homing.command import Command
 from homing.delivery.assurance import Assurance
 from homing.delivery.backoff import backoff_s, now_and_then
 from homing.delivery.lease import Lease
+from homing.eager import begun
 from homing.engines.engine import BATCH_MAX
 from homing.errors import LeaseLost, QueueFull
 from homing.job import DONE, Ack, Again, Dead, Settled, Settlement
@@ -32,25 +33,31 @@ class Account(Protocol):
     def thrown_away(self, count: int) -> None: ...
 
 
-class Settler:
-    """The outcomes of one registration. One call in flight; what ends meanwhile leaves with the next.
+class Floor(Protocol):
+    """Where jobs run, as far as their ends are concerned."""
 
-    `company` tells whether more ends are about to come, thick and fast: a call costs both sides as much as
-    dozens of outcomes do.
-    """
+    def plenty(self) -> bool:
+        """Whether more ends are about to come, thick and fast: a call costs as much as dozens of them do."""
+
+    def quiet(self) -> bool:
+        """Whether nothing runs, nor waits to run: no end is about to come."""
+
+
+class Settler:
+    """The outcomes of one registration. One call in flight; what ends meanwhile leaves with the next."""
 
     def __init__(
         self,
         lease: Lease,
         run: Run,
         account: Account,
+        floor: Floor,
         assurance: Assurance | None = None,
-        company: Callable[[], bool] = lambda: False,
     ) -> None:
         self._lease = lease
         self._run = run
         self._account = account
-        self._company = company
+        self._floor = floor
         self._assurance = assurance or Assurance(lease.queue, None)
         self._waiting: list[Held] = []
         self._heavy = False  # some of them are not just an end, and may be too much for one call
@@ -74,9 +81,13 @@ class Settler:
         if settlement.decision is not DONE:
             self._heavy = True
         if self._pump is None:
-            # The task starts in the loop's next pass: what ends in this one leaves with it.
+            if type(settlement.decision) is Ack and self._floor.quiet():
+                self._pump = begun(self._flush())  # somebody may wait for it
+                return
+            # The task starts in the loop's next pass: what ends in this one leaves with it, and what goes back
+            # together keeps its order.
             self._pump = asyncio.get_running_loop().create_task(self._flush())
-        elif self._hold is not None and (len(self._waiting) >= ENOUGH or not self._company()):
+        elif self._hold is not None and (len(self._waiting) >= ENOUGH or not self._floor.plenty()):
             self._go()
 
     async def drained(self) -> None:
@@ -93,7 +104,7 @@ class Settler:
     async def _flush(self) -> None:
         try:
             while self._waiting:
-                if len(self._waiting) < ENOUGH and self._company():
+                if len(self._waiting) < ENOUGH and self._floor.plenty():
                     await self._for_company()
                     if not self._waiting:  # thrown away
                         break

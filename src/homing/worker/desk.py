@@ -98,7 +98,7 @@ class Desk:
         if lease.queue not in self._assurances:
             self._assurances[lease.queue] = Assurance(lease.queue, self._proof(lease.queue))
         self._settlers[lease.worker] = Settler(
-            lease, self._run, self, self._assurances[lease.queue], self._table.plenty
+            lease, self._run, self, self._table, self._assurances[lease.queue]
         )
         self._table.leases[lease.queue] = lease
 

@@ -172,6 +172,10 @@ class Table:
                 return True
         return False
 
+    def quiet(self) -> bool:
+        """Whether nothing runs or waits for a slot."""
+        return not (self.running or self.buffered or self.suspect)
+
     def room(self, queue: str) -> int:
         """How many more jobs of this queue are worth claiming now."""
         now_s = boot_s()

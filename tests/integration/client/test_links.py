@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from homing.aclient import AsyncClient
 from homing.client import Client
@@ -116,6 +117,24 @@ def test_a_stopped_server_costs_the_deadline_and_no_more(connect: Connect) -> No
             client.run(count("homing:{t}:paused"))
         assert 0.3 < time.monotonic() - began < 1.4
         assert client.run(count("homing:{t}:paused"), 5) >= 1
+
+
+@pytest.mark.parametrize(("before_s", "deadline_s", "answered"), [(60.0, 0.4, False), (0.3, 60.0, True)])
+def test_a_call_has_its_own_deadline_whatever_its_connection_carried_before(
+    connect: Connect, before_s: float, deadline_s: float, answered: bool
+) -> None:
+    with running("valkey-9.1") as server:
+        client = connect(server.url)
+        client.run(echo("x"), before_s)
+        tell(server, "CLIENT", "PAUSE", "1000", "WRITE")
+        once = replace(count("homing:{t}:paused"), resend=False)
+        began = time.monotonic()
+        if answered:
+            assert client.run(once, deadline_s) == 1
+        else:
+            with pytest.raises(ServerUnreachable, match="no answer in time"):
+                client.run(once, deadline_s)
+            assert 0.3 < time.monotonic() - began < 0.9
 
 
 def test_a_forked_child_has_connections_of_its_own(valkey: Server) -> None:
