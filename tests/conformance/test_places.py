@@ -32,7 +32,7 @@ def test_jobs_made_now_stand_where_their_ids_say(queue: Queue, at_once: bool) ->
     if queue.engine.name == "streams":
         assert _indexed(queue) == []
         # Of 6 bits each, in the order of ASCII: "--", "-0", "0-" and "zz".
-        places = [45 * 256 + 45, 45 * 256 + 48, 48 * 256 + 45, 122 * 256 + 122]
+        places = [145_145, 145_148, 148_145, 222_222]
         # The first of all made the queue, and only one in a queue in use goes the short road: both stand there.
         assert _entries(queue) == [f"{queue.now_ms}-{place}" for place in places]
     record = queue.record(jobs[2].id)

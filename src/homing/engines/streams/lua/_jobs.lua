@@ -61,20 +61,17 @@ end
 
 -- Claimed jobs as Python reads them, behind those in the flat list `jobs`: (ref, whole)*, of some (ref, {...})*.
 local function hand_out(base, priority, entries, jobs)
-  local at, letters, ms, where = #jobs, nil, nil, nil
+  local at, letters, head, tails, where = #jobs, nil, nil, {}, nil
   for i = 1, #entries do
     local entry, flat = entries[i][1], entries[i][2]
     local whole = flat[2]
     jobs[at + i * 2 - 1] = ref_of(priority, entry)
-    local a, b
-    if flat[1] == WHOLE and not flat[3] and byte(whole, 22) == 32 then
-      if sub(whole, 1, 7) ~= letters then
-        letters = sub(whole, 1, 7)
-        ms = string.format('%.0f-', ms_of(whole))
-      end
-      a, b = byte(whole, 8, 9)
+    local last = flat[1] == WHOLE and not flat[3] and byte(whole, 22) == 32 and byte(whole, 9)
+    if last then
+      if sub(whole, 1, 8) ~= letters then letters, head = sub(whole, 1, 8), head_of(whole) end
+      if not tails[last] then tails[last] = tostring(last + 100) end -- a number becomes a text so slowly
     end
-    if b and entry == ms .. (a * 256 + b) then
+    if last and entry == head .. tails[last] then
       jobs[at + i * 2] = whole
     else
       jobs[at + i * 2] = false

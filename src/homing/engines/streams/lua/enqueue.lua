@@ -35,10 +35,9 @@ if #ARGV == 7 and ARGV[5] == '' then
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
     redis.call('HLEN', KEYS[9])  -- as a read that may fail on a key of the wrong type stands before the first write
     local whole, stream = ARGV[7], base .. ':stream:0'
-    local made, at = ms_of(whole), nil
-    if math.abs(now - made) <= ASIDE_MS and byte(whole, 22) == 32 then
-      local a, b = byte(whole, 8, 9)
-      at = redis.pcall('XADD', stream, string.format('%.0f-%d', made, a * 256 + b), WHOLE, whole)
+    local at
+    if math.abs(now - ms_of(whole)) <= ASIDE_MS and byte(whole, 22) == 32 then
+      at = redis.pcall('XADD', stream, head_of(whole) .. byte(whole, 9) + 100, WHOLE, whole)
     end
     if not at or at.err then
       redis.call('HSET', KEYS[9], string.match(whole, '^%S*'), redis.call('XADD', stream, '*', WHOLE, whole))
@@ -113,11 +112,10 @@ end
 
 -- Ids made now say where their jobs stand, when that is behind the last entry; of others the server says it, and the
 -- index knows.
-local letters, ms, past = nil, nil, ''
+local letters, head, tails, past = nil, nil, {}, ''
 local function begin(whole)
-  letters = sub(whole, 1, 7)
-  local made = ms_of(whole)
-  ms = math.abs(now - made) <= ASIDE_MS and string.format('%.0f-', made)
+  letters = sub(whole, 1, 8)
+  head = math.abs(now - ms_of(whole)) <= ASIDE_MS and head_of(whole)
 end
 
 local function add(call, stream, at, whole, job_meta)
@@ -127,7 +125,7 @@ end
 
 local function add_behind(stream, priority, whole, job_meta)
   local at = add(redis.call, stream, '*', whole, job_meta)
-  past = sub(at, 1, 14)
+  past = sub(at, 1, 14) .. '~' -- above all of this millisecond
   index[indexed + 1], index[indexed + 2] = string.match(whole, '^%S*'), ref_of(priority, at)
   indexed = indexed + 2
 end
@@ -139,10 +137,11 @@ local function add_run(stream, run)
   for i = run[2], run[3] - 1 do
     if not skipped[i] then
       local whole, done = ARGV[i], false
-      if sub(whole, 1, 7) ~= letters then begin(whole) end
-      if ms and ms > past and not chosen and byte(whole, 22) == 32 then
-        local a, b = byte(whole, 8, 9)
-        done = not add(redis.pcall, stream, ms .. (a * 256 + b), whole, job_meta).err
+      if sub(whole, 1, 8) ~= letters then begin(whole) end
+      if head and head > past and not chosen and byte(whole, 22) == 32 then
+        local last = byte(whole, 9)
+        if not tails[last] then tails[last] = tostring(last + 100) end -- a number becomes a text so slowly
+        done = not add(redis.pcall, stream, head .. tails[last], whole, job_meta).err
       end
       if not done then add_behind(stream, priority, whole, job_meta) end
       if process ~= '' then redis.call('HSET', KEYS[7], string.match(whole, '^%S*'), process) end
