@@ -197,3 +197,24 @@ def test_a_scheduled_job_shows_its_due_time(queue: Queue) -> None:
     job = queue.record("a")
     assert (job.state, job.due_ms) == (State.SCHEDULED, queue.start_ms + MINUTE_MS)
     assert job.created_ms == queue.start_ms
+
+
+def test_the_hash_of_a_list_job_says_while_it_is_new_and_plain(queue: Queue) -> None:
+    """What claim reads of a job that says so is all that there is."""
+    if queue.engine.name != "lists":
+        pytest.skip("a stream's jobs stand in entries")
+    worker = queue.register()
+    queue.enqueue(B)
+    queue.enqueue(C, NewJob("m", "", b'"hi"'), A, at_priority(D, -1))
+
+    def said(*job_ids: str) -> list[bytes]:
+        return [queue.raw.hget(queue.keys.job(one), "state") for one in job_ids]
+
+    assert said("b", "c", "m", "a", "d") == [b"waiting new"] * 3 + [b"waiting"] * 2
+    assert [queue.record(one).state for one in "bcmad"] == [State.WAITING] * 5
+    jobs = queue.claim(worker)
+    assert said(*(job.id for job in jobs)) == [b"active"] * 5
+    assert [job.meta for job in jobs] == [b""] * 3 + [A.meta, b""]
+    queue.hand_back(worker, *jobs)
+    assert said("b", "c", "m", "a", "d") == [b"waiting"] * 5
+    assert queue.whole() == Whole(waiting=["b", "c", "m", "a", "d"], workers=["w1"])

@@ -204,3 +204,22 @@ def test_what_waits_in_a_long_list_is_looked_for_on_later_pages(queue: Queue) ->
     assert unsure == {"b"}
     assert queue.repair("job:b").outcome == "mended"
     assert ids(queue.claim(queue.register(), limit=2)) == ["b", "j0000"]
+
+
+def test_a_new_job_that_stands_in_a_workers_list_too_waits(queue: Queue) -> None:
+    lists_only(queue)
+    queue.enqueue(B)
+    worker = queue.register()
+    queue.raw.lpush(queue.keys.active(worker), "b")
+    mends(queue, Whole(waiting=["b"], workers=["w1"]), "job b ", "waiting")
+    assert ids(queue.claim(worker)) == ["b"]
+
+
+def test_a_new_job_that_another_program_moved_to_another_priority_is_claimed_there(queue: Queue) -> None:
+    lists_only(queue)
+    queue.enqueue(B, at_priority(C, 5))
+    queue.raw.lmove(queue.keys.waiting(0), queue.keys.waiting(5), "RIGHT", "LEFT")
+    worker = queue.register()
+    assert ids(queue.claim(worker)) == ["c", "b"]
+    assert queue.record("b").priority == 5
+    assert queue.whole() == Whole(active={"w1": ["c", "b"]}, workers=["w1"])

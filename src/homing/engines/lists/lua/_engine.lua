@@ -8,12 +8,19 @@ end
 -- Values that a claim hands out for each job.
 local JOB = 6
 
+-- The state of a job that nobody has claimed yet, and that has nothing to tell a claim beside these five:
+-- state, created_ms, task (when there is one), payload, sum.
+local NEW = 'waiting new'
+
+-- The state that a hash says, in one word.
+local function said_state(state) return state == NEW and 'waiting' or state end
+
 -- Why a job is not handed out: nil and what is wrong with it. Of a job that is `new` to its worker the state
 -- shows that it waited, or is another program's; that program may have named a taken id.
-local function unfit(flat, state, new)
-  if flat.err then return 'raw' end
-  if #flat == 0 then return 'missing' end
-  if new and state and state ~= 'waiting' then return 'taken' end
+local function unfit(read, whole, new)
+  if read.err then return 'raw' end
+  if whole and #whole == 0 then return 'missing' end
+  if new and read[1] and said_state(read[1]) ~= 'waiting' then return 'taken' end
   return nil
 end
 
@@ -26,40 +33,29 @@ local function let_go(base, active, id, priority, now, why)
   end
 end
 
--- A fresh job's hash, as `enqueue` wrote it.
-local function is_fresh(flat)
-  return flat[1] == 'state' and flat[3] == 'created_ms' and flat[5] == 'task' and flat[7] == 'payload'
-    and flat[9] == 'sum' and not flat[11]
-end
-
-local function by_name(flat)
-  local fields = {}
-  for i = 1, #flat, 2 do fields[flat[i]] = flat[i + 1] end
-  return fields
-end
-
 -- A claimed job as Python reads it, behind those in the flat list `jobs`: (id, ref, task, payload, sum, rest)*;
 -- `rest` is the time since which it waits when a job runs for the first time and has no meta, else
 -- {attempt, meta, since, fields}. What has no body is dropped and counted, what is no hash is buried raw; the
 -- rest of the batch goes on.
 local function hand_out(base, active, id, priority, worker, now, new, jobs)
   local job, at = base .. ':job:' .. id, #jobs
-  local flat = redis.pcall('HGETALL', job)
-  if is_fresh(flat) and priority == '0' and flat[2] == 'waiting' then
+  local read = redis.pcall('HMGET', job, 'state', 'created_ms', 'task', 'payload', 'sum')
+  if read[1] == NEW and priority == '0' and read[2] and read[4] then
     redis.call('HSET', job, 'state', 'active', 'worker', worker)
-    jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, flat[6], flat[8]
-    jobs[at + 5], jobs[at + 6] = flat[10], flat[4]
+    jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, read[3] or '', read[4]
+    jobs[at + 5], jobs[at + 6] = read[5] or '', read[2]
     return
   end
-  local fields = flat.err and {} or by_name(flat)
-  local why = unfit(flat, fields.state, new)
+  -- What has no payload is another program's, and all of its fields are its message.
+  local whole = not read.err and not read[4] and redis.call('HGETALL', job)
+  local why = unfit(read, whole, new)
   if why then return let_go(base, active, id, priority, now, why) end
+  local rest = redis.call('HMGET', job, 'attempt', 'meta', 'due_ms', 'priority')
   redis.call('HSET', job, 'state', 'active', 'worker', worker)
-  if (fields.priority or '0') ~= priority then redis.call('HSET', job, 'priority', priority) end
-  jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, fields.task or '', fields.payload or false
-  jobs[at + 5] = fields.sum or ''
-  jobs[at + 6] = { fields.attempt or '0', fields.meta or '', fields.due_ms or fields.created_ms or now,
-    fields.payload and '' or flat }
+  if (rest[4] or '0') ~= priority then redis.call('HSET', job, 'priority', priority) end
+  jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, read[3] or '', read[4]
+  jobs[at + 5] = read[5] or ''
+  jobs[at + 6] = { rest[1] or '0', rest[2] or '', rest[3] or read[2] or now, whole or '' }
 end
 
 local function priority_of(base, id)
@@ -124,7 +120,7 @@ local function describe(base, id)
   local job = base .. ':job:' .. id
   local state = redis.pcall('HGET', job, 'state')
   if type(state) == 'table' then return with_marks(base, { 'id', id, 'state', 'waiting' }) end
-  if state then return with_marks(base, hash_record(base, id, state)) end
+  if state then return with_marks(base, hash_record(base, id, said_state(state))) end
   if redis.call('EXISTS', job) == 1 then return with_marks(base, hash_record(base, id, 'waiting')) end
   return ended_record(base, id)
 end

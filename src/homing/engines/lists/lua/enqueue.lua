@@ -34,9 +34,9 @@ if #ARGV == 9 and ARGV[5] == '' then
     redis.call('LLEN', base .. ':waiting:0')  -- a read that may fail on a key of the wrong type, before the first write
     local job = base .. ':job:' .. ARGV[7]
     if ARGV[4] == '' then
-      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'payload', ARGV[8], 'sum', ARGV[9])
+      redis.call('HSET', job, 'state', NEW, 'created_ms', now, 'payload', ARGV[8], 'sum', ARGV[9])
     else
-      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'task', ARGV[4], 'payload', ARGV[8],
+      redis.call('HSET', job, 'state', NEW, 'created_ms', now, 'task', ARGV[4], 'payload', ARGV[8],
         'sum', ARGV[9])
     end
     redis.call('LPUSH', base .. ':waiting:0', ARGV[7])
@@ -93,27 +93,37 @@ end
 
 local waiting, earlier = {}, false
 
+local job_key, created = base .. ':job:', string.format('%.0f', now)
 local function store(i, task, priority, delay, job_meta)
-  local job = base .. ':job:' .. ARGV[i]
-  if task ~= '' and delay == 0 and job_meta == '' and priority == '0' then
-    redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, 'task', task, 'payload', ARGV[i + 1],
-      'sum', ARGV[i + 2])
-    return
-  end
-  local fields = { 'state', delay > 0 and 'scheduled' or 'waiting', 'created_ms', now }
+  local plain = delay == 0 and job_meta == '' and priority == '0'
+  local fields = { 'state', delay > 0 and 'scheduled' or plain and NEW or 'waiting', 'created_ms', created }
   if task ~= '' then append(fields, 'task', task) end
   append(fields, 'payload', ARGV[i + 1])
   append(fields, 'sum', ARGV[i + 2])
   if job_meta ~= '' then append(fields, 'meta', job_meta) end
   if priority ~= '0' then append(fields, 'priority', priority) end
-  redis.call('HSET', job, unpack(fields))
+  redis.call('HSET', job_key .. ARGV[i], unpack(fields))
+end
+
+-- Tasks of which nothing else is told, as most are.
+local function store_plain(first, past, task, ids)
+  local count = #ids
+  for i = first, past - 1, 3 do
+    local id = ARGV[i]
+    redis.call('HSET', job_key .. id, 'state', NEW, 'created_ms', created, 'task', task, 'payload', ARGV[i + 1],
+      'sum', ARGV[i + 2])
+    count = count + 1
+    ids[count] = id
+  end
+  return count
 end
 
 for _, run in ipairs(runs) do
   local priority, delay, process = run[5], run[6], run[8]
-  local ids = waiting[priority] or {}
+  local ids, first = waiting[priority] or {}, run[2]
   local count = #ids
-  for i = run[2], run[3] - 1, 3 do
+  if run[10] and run[1] ~= '' then count, first = store_plain(first, run[3], run[1], ids), run[3] end
+  for i = first, run[3] - 1, 3 do
     if not skipped[i] then
       local id = ARGV[i]
       store(i, run[1], priority, delay, run[9])

@@ -108,7 +108,7 @@ local function mend_job(id)
   end
 
   local fields = redis.call('HMGET', job, 'state', 'worker', 'priority', 'due_ms', 'dead_ms')
-  local said, priority = fields[1], fields[3] or '0'
+  local said, priority = said_state(fields[1]), fields[3] or '0'
   if not places[1] then return said and restore(id, said, fields[4], fields[5]) or FINE end
   local best, spare = best_of(places, said, said == 'active' and fields[2] or priority), {}
   for _, place in ipairs(places) do

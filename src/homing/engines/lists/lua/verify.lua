@@ -43,7 +43,7 @@ local function check(id)
   if not job[1] and redis.call('EXISTS', base .. ':job:' .. id) == 0 then
     return problem(subject, 'job ' .. id .. ' in ' .. key .. ' has no body')
   end
-  local said = job[1] or 'waiting'
+  local said = said_state(job[1]) or 'waiting'
   if said ~= state then problem(subject, 'job ' .. id .. ' in ' .. key .. ' says that it is ' .. said) end
   if state == 'active' and said == 'active' and job[3] ~= places[place][4] then
     problem(subject, 'job ' .. id .. ' in ' .. key .. ' says that its worker is ' .. (job[3] or 'nobody'))
@@ -75,7 +75,8 @@ local function has_place(id, said)
   return redis.call('LPOS', list, id) or redis.call('LPOS', base .. ':alone', id)
 end
 
-local function check_body(id, said)
+local function check_body(id, state_said)
+  local said = said_state(state_said)
   if not has_place(id, said) then problem('job:' .. id, 'job ' .. id .. ' says that it is ' .. said .. ' and is not there') end
 end
 
