@@ -7,7 +7,7 @@ import random
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +23,7 @@ from chaos.processes import Process, rss_mib, send, start
 from homing import App
 from homing.engines import make
 from homing.errors import HomingError
+from homing.ids import ID_LENGTH
 from homing.job import Counts
 from tests import servers
 
@@ -36,6 +37,23 @@ STRIDE, FAR = 128, 1 << 32
 #: One job a call is slow: who does that makes a small share of them.
 WEIGHTS = {"single": 0.1}
 LEAVE_S = 30.0
+
+
+def told_by(stored: Mapping[str, str]) -> dict[str, str]:
+    """The states that a hash of facts tells, by job: a field of one's own, or one that many share."""
+    facts = {}
+    for name, fact in stored.items():
+        if not name.endswith("\n"):
+            facts[name] = fact.split()[0]
+        elif name != "\n":
+            at = 0
+            while at < len(fact):
+                ids = fact.index(":", at) + 1
+                at, count = ids, int(fact[at : ids - 1].split()[1])
+                while count:
+                    facts[fact[at : at + ID_LENGTH]] = "completed"
+                    at, count = at + ID_LENGTH, count - 1
+    return facts
 
 
 class Unmet(Exception):
@@ -274,7 +292,7 @@ class Arena:
         with self.raw(decode_responses=True) as raw:
             base = f"homing:{{{QUEUE}}}"
             for key in (f"{base}:finished:old", f"{base}:finished"):
-                facts |= {job: fact.split()[0] for job, fact in raw.hgetall(key).items()}
+                facts |= told_by(raw.hgetall(key))
             for kind in ("worker:", "active:", "job:"):
                 keys = set(raw.keys(f"homing:{{{QUEUE}}}:{kind}*"))
                 if kind == "job:":

@@ -9,7 +9,7 @@ from homing.errors import HomingError, LeaseLost
 from homing.job import Claim, Enqueued, Reclaimed, Settled, State
 from tests.conformance.driver import Whole
 
-#: How many values each kind of end has in a settlement.
+#: How many values each kind of end has in a settlement on streams; on lists there is no entry among them.
 WIDTHS = {"ack": 2, "result": 3, "again": 5, "dead": 4, "back": 2, "cancel": 3}
 ENDS = frozenset({"ack", "result", "dead", "cancel"})
 
@@ -25,20 +25,22 @@ def _ids(args: Any) -> Iterator[str]:
         at = past
 
 
-def _ends(args: Any) -> Iterator[tuple[str, str, bytes]]:
+def _ends(command: Command[Any]) -> Iterator[tuple[str, str, bytes]]:
     """The kind, id and ref of each end that a settlement speaks of."""
+    args: Any = command.args
+    lists = any(":active:" in key for key in command.keys)
     at = 4
     while at < len(args):
         kind, _, priority, count = args[at : at + 4]
         at += 4
         for _ in range(int(count)):
-            job_id, entry = str(args[at]), bytes(args[at + 1])
+            job_id, entry = str(args[at]), b"" if lists else bytes(args[at + 1])
             yield (
                 kind,
                 job_id,
                 priority if not entry else entry if priority == b"0" else priority + b"/" + entry,
             )
-            at += WIDTHS[kind]
+            at += WIDTHS[kind] - lists
 
 
 class Wrong(AssertionError):
@@ -138,7 +140,7 @@ class Account:
         if answer.repeated:
             self.seen["repeated"] += 1
             return
-        for kind, job_id, ref in _ends(args):
+        for kind, job_id, ref in _ends(self._running):
             mine = self.holder.get(job_id) == worker
             if job_id in answer.refused:
                 if mine and ref == self._refs[job_id]:

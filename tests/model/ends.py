@@ -94,7 +94,7 @@ class Beside:
             return
         for job_id, state, body in ends:
             self.facts[job_id] = (state, now_ms, bool(body))
-            if self.ids:  # only of a chosen id it is looked for
+            if job_id in self.ids:  # only of a chosen id it is looked for
                 self.facts_old.pop(job_id, None)
         if len(self.facts) >= self.settings["facts_max"]:
             self.facts, self.facts_old = {}, self.facts

@@ -6,7 +6,8 @@ from homing.checksum import checksum
 from homing.command import Argument
 from homing.job import Ack, Again, Cancelled, Dead, Decision, HandBack, NewJob, Settlement
 
-Place = Callable[[bytes], tuple[bytes, bytes]]
+#: Of a job in a worker's hands its priority, and its entry where there are entries.
+Place = Callable[[bytes], tuple[bytes, bytes | None]]
 #: The words that tell a script one job.
 Words = Callable[[NewJob], tuple[Argument, ...]]
 
@@ -75,7 +76,7 @@ def groups_of(settlements: Sequence[Settlement], place: Place) -> list[Argument]
             alike, counted, many = (what, spent, priority), len(told) + 3, 0
             told += (what, spent, priority, 0)
         many += 1
-        told += (one.id, entry, *rest)
+        told += (one.id, *rest) if entry is None else (one.id, entry, *rest)
     if many:
         told[counted] = many
     return told

@@ -64,7 +64,7 @@ class ScriptedEngine:
     def _script(self, name: str) -> Script:
         return load(self.package, name)
 
-    def _place(self, ref: bytes) -> tuple[bytes, bytes]:
+    def _place(self, ref: bytes) -> tuple[bytes, bytes | None]:
         """The priority and, on streams, the entry of a job in a worker's hands."""
         raise NotImplementedError
 

@@ -12,5 +12,5 @@ class Lists(ScriptedEngine):
     words = in_parts
     claimed = answers.claim_of_parts
 
-    def _place(self, ref: bytes) -> tuple[bytes, bytes]:
-        return ref, b""
+    def _place(self, ref: bytes) -> tuple[bytes, None]:
+        return ref, None

@@ -1,4 +1,4 @@
--- Ends, together for a batch: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled.
+-- Ends, together for a batch.
 
 -- Keep an end that somebody may look up: the oldest of `result_max` makes room.
 local function store_result(base, results, id, state, body, ttl, max)
@@ -11,66 +11,218 @@ local function store_result(base, results, id, state, body, ttl, max)
   end
 end
 
--- An id that a caller chose stays taken for `id_ttl` after its job's end; marks go with the job. Returns whether
--- callers chose any.
+-- An id that a caller chose stays taken for `id_ttl` after its job's end; marks go with the job. Returns those that
+-- callers chose.
 local function release_ids(base, ids_of_jobs, until_ms)
-  local ids, suspects = base .. ':ids', base .. ':suspects'
-  local chosen = redis.call('EXISTS', ids) == 1
-  if chosen then
-    for _, id in ipairs(ids_of_jobs) do redis.call('ZADD', ids, 'XX', until_ms, id) end
+  local ids, suspects, chosen = base .. ':ids', base .. ':suspects', {}
+  if redis.call('EXISTS', ids, suspects) == 0 then return chosen end
+  if redis.call('EXISTS', ids) == 1 then
+    for _, id in ipairs(ids_of_jobs) do
+      if redis.call('ZADD', ids, 'XX', 'CH', until_ms, id) == 1 then chosen[#chosen + 1] = id end
+    end
   end
-  if redis.call('EXISTS', suspects) == 1 then redis.call('HDEL', suspects, unpack(ids_of_jobs)) end
+  redis.call('HDEL', suspects, unpack(ids_of_jobs))
   return chosen
 end
 
--- Bare facts of the newest ends, in two generations of one hash: 'state ended_ms', and ' 1' behind it when
--- there was a result, whether or not it is kept. Of an id that ends twice, which only a chosen one does, the
--- last end is the fact.
-local function store_facts(base, ends, ids, now, max, chosen)
-  local finished, facts, said = base .. ':finished', {}, {}
-  local ended, n = string.format(' %.0f', now), 0
-  for i = 1, #ends, 3 do
-    local state = ends[i + 1]
-    local fact = said[state]
-    if not fact then
-      fact = state .. ended
-      said[state] = fact
+-- Bare facts of the newest ends, in two generations of one hash. A fact has a field, id -> 'state ended_ms', and ' 1'
+-- behind it when there was a result, whether or not it is kept. Plain ends of jobs whose ids begin alike, as ids do
+-- that were made together, share one: what they begin with and a line end -> ('ended_ms how_many:ids')*. The field
+-- named by a line end alone keeps how many facts there are.
+local FACT_ID, FACT_HEAD, FACT_SHARED_MIN, FACT_SHARED_BYTES, FACT_MARK = 21, 8, 4, 4096, '\n'
+
+-- Whether a fact may have a field of its own: not under an id that another program spelt as shared fields are.
+local function may_stand_alone(id) return (#id ~= 1 and #id ~= FACT_HEAD + 1) or string.byte(id, -1) ~= 10 end
+
+-- Put plain ends that share fields into the flat list `facts` (field, value)*. Returns the ids of the others.
+local function share(finished, ids, ended, facts)
+  -- By how they begin: the fields, and beside them the ids of each in one text.
+  local fields, texts, known, others = {}, {}, {}, {}
+  local sub, concat, count = string.sub, table.concat, #ids
+  local first, head = 1, nil
+  for i = 1, count + 1 do
+    local id = ids[i]
+    local this = id and #id == FACT_ID and sub(id, 1, FACT_HEAD)
+    if this ~= head then
+      if head then
+        local n = known[head] or #fields + 1
+        known[head], fields[n] = n, head .. FACT_MARK
+        texts[n] = (texts[n] or '') .. concat(ids, '', first, i - 1)
+      end
+      first, head = i, this
     end
-    facts[n + 1] = ends[i]
-    facts[n + 2] = ends[i + 2] == '' and fact or fact .. ' 1'
+    if this == false then others[#others + 1] = id end
+  end
+
+  local kept = fields[1] and redis.call('HMGET', finished, unpack(fields))
+  for i, text in ipairs(texts) do
+    local many, before = #text / FACT_ID, kept[i]
+    if many < FACT_SHARED_MIN or (before and #before > FACT_SHARED_BYTES) then
+      for at = 1, #text, FACT_ID do others[#others + 1] = sub(text, at, at + FACT_ID - 1) end
+    else
+      facts[#facts + 1] = fields[i]
+      facts[#facts + 1] = (before or '') .. ended .. ' ' .. many .. ':' .. text
+    end
+  end
+  return others
+end
+
+-- The part of a shared field that begins at `from`: the ms of its end, where its ids begin, where the next part does,
+-- how many ids there are; nil at the end, or where somebody wrote something else.
+local function shared_part(text, from)
+  local ended, count, ids = string.match(text, '^(%d+) (%d+):()', from)
+  local past = ended and ids + count * FACT_ID
+  if past and past <= #text + 1 then return ended, ids, past, tonumber(count) end
+end
+
+-- Where an id stands in a shared field: {ms of its end, where its part begins, where its ids do, where the next part
+-- does, how many they are, where the id does}; nil when it does not.
+local function shared_place(text, id)
+  local found, from = nil, 1
+  while true do
+    local ended, ids, past, count = shared_part(text, from)
+    if not ended then return found end
+    for at = ids, past - 1, FACT_ID do
+      if string.sub(text, at, at + FACT_ID - 1) == id then found = { ended, from, ids, past, count, at } end
+    end
+    from = past
+  end
+end
+
+-- All ids of a shared field.
+local function shared_ids(text)
+  local found, from = {}, 1
+  while true do
+    local ended, ids, past = shared_part(text, from)
+    if not ended then return found end
+    for at = ids, past - 1, FACT_ID do found[#found + 1] = string.sub(text, at, at + FACT_ID - 1) end
+    from = past
+  end
+end
+
+-- The fact of one generation: as `fact_of`.
+local function fact_in(finished, id)
+  local head = #id == FACT_ID and string.sub(id, 1, FACT_HEAD) .. FACT_MARK
+  local kept = redis.call('HMGET', finished, id, head or FACT_MARK)
+  local place = head and kept[2] and shared_place(kept[2], id)
+  local state, ended, returned = string.match(may_stand_alone(id) and kept[1] or '', '^(%a+) (%d+) ?(1?)$')
+  if place and tonumber(place[1]) > tonumber(ended or -1) then return 'completed', place[1], '' end
+  return state, ended, returned
+end
+
+local function count_facts(finished) return tonumber(redis.call('HGET', finished, FACT_MARK) or 0) end
+
+-- Take an id out of the field that it shares. Returns how many facts are gone.
+local function forget_shared(finished, id)
+  local field = string.sub(id, 1, FACT_HEAD) .. FACT_MARK
+  local text = redis.call('HGET', finished, field)
+  local place = text and shared_place(text, id)
+  if not place then return 0 end
+  local ended, from, ids, past, count, at = unpack(place)
+  local left = ''
+  if count > 1 then
+    left = ended .. ' ' .. count - 1 .. ':' .. string.sub(text, ids, at - 1)
+      .. string.sub(text, at + FACT_ID, past - 1)
+  end
+  left = string.sub(text, 1, from - 1) .. left .. string.sub(text, past)
+  if left == '' then
+    redis.call('HDEL', finished, field)
+  else
+    redis.call('HSET', finished, field, left)
+  end
+  return 1
+end
+
+-- Forget the facts of these ids in one generation.
+local function forget_facts(finished, ids)
+  local gone = 0
+  for _, id in ipairs(ids) do
+    if may_stand_alone(id) then gone = gone + redis.call('HDEL', finished, id) end
+    if #id == FACT_ID then gone = gone + forget_shared(finished, id) end
+  end
+  if gone > 0 then redis.call('HINCRBY', finished, FACT_MARK, -gone) end
+end
+
+-- What ids that callers chose left before goes, in both generations: of one that ends twice the last end is the fact.
+-- Of plain ends those of chosen ids go to `facts`, into fields of their own. Returns the others.
+local function set_apart(finished, plain, facts, ended, chosen)
+  forget_facts(finished, chosen)
+  forget_facts(finished .. ':old', chosen)
+  local is_chosen, others = {}, {}
+  for _, id in ipairs(chosen) do is_chosen[id] = true end
+  for _, id in ipairs(plain) do
+    if is_chosen[id] then
+      facts[#facts + 1] = id
+      facts[#facts + 1] = 'completed ' .. ended
+    else
+      others[#others + 1] = id
+    end
+  end
+  return others
+end
+
+-- Keep the facts of ids that completed without a result (`plain`), and others as (id, fact)*.
+local function store_facts(finished, plain, facts, ended, max)
+  local more, shared = 0, {}
+  if #plain >= FACT_SHARED_MIN then
+    local others = share(finished, plain, ended, shared)
+    plain, more = others, #plain - #others
+    if more > 0 then redis.call('HSET', finished, unpack(shared)) end
+  end
+  local n = #facts
+  for _, id in ipairs(plain) do
+    facts[n + 1], facts[n + 2] = id, 'completed ' .. ended
     n = n + 2
   end
-  redis.call('HSET', finished, unpack(facts))
-  if chosen then redis.call('HDEL', finished .. ':old', unpack(ids)) end
-  if redis.call('HLEN', finished) < max then return end
+  for i = n - 1, 1, -2 do
+    if not may_stand_alone(facts[i]) then
+      table.remove(facts, i)
+      table.remove(facts, i)
+    end
+  end
+  if facts[1] then more = more + redis.call('HSET', finished, unpack(facts)) end
+  if redis.call('HINCRBY', finished, FACT_MARK, more) < max then return end
   -- The server frees thousands of facts beside its work, not within it.
   redis.call('UNLINK', finished .. ':old')
   redis.call('RENAME', finished, finished .. ':old')
 end
 
--- Everything an end leaves behind. `lean` keeps no fact and no result.
-local function finish(base, meta, ends, now, lean)
-  if #ends == 0 then return end
+-- Everything an end leaves behind: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled,
+-- `acked` are ids of jobs that completed without a result while nobody waits for any. `lean` keeps no fact and no result.
+local function finish(base, meta, ends, acked, now, lean)
+  if #ends == 0 and #acked == 0 then return end
   local kept = redis.call('HMGET', meta, 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max')
-  local ttl, replies = kept[2] or 600000, base .. ':replies'
-  local awaited = redis.call('EXISTS', replies) == 1
-  local ids, count = {}, 0
-  for i = 1, #ends, 3 do
-    local id, body = ends[i], ends[i + 2]
-    count = count + 1
-    ids[count] = id
-    local told = awaited and reply(base, replies, id, ends[i + 1], body, ttl)
-    if not lean and (told or body ~= '') then
-      store_result(base, base .. ':results', id, ends[i + 1], body, ttl, tonumber(kept[3] or 10000))
+  local ids, plain, facts, ended = acked, acked, {}, string.format('%.0f', now)
+  if #ends > 0 then
+    local ttl, replies, count = kept[2] or 600000, base .. ':replies', #acked
+    local awaited = redis.call('EXISTS', replies) == 1
+    ids, plain = { unpack(acked) }, { unpack(acked) }
+    for i = 1, #ends, 3 do
+      local id, state, body = ends[i], ends[i + 1], ends[i + 2]
+      count = count + 1
+      ids[count] = id
+      local told = awaited and reply(base, replies, id, state, body, ttl)
+      if not lean and (told or body ~= '') then
+        store_result(base, base .. ':results', id, state, body, ttl, tonumber(kept[3] or 10000))
+      end
+      if body == '' and state == 'completed' then
+        plain[#plain + 1] = id
+      else
+        facts[#facts + 1] = id
+        facts[#facts + 1] = state .. ' ' .. ended .. (body == '' and '' or ' 1')
+      end
     end
   end
   local chosen = release_ids(base, ids, now + tonumber(kept[1] or 3600000))
-  if not lean then store_facts(base, ends, ids, now, tonumber(kept[4] or 20000), chosen) end
+  if lean then return end
+  local finished = base .. ':finished'
+  if chosen[1] then plain = set_apart(finished, plain, facts, ended, chosen) end
+  store_facts(finished, plain, facts, ended, tonumber(kept[4] or 20000))
 end
 
 -- The fact of an ended job: its state, its end (ms), '1' when it had a result; or nil.
 local function fact_of(base, id)
-  local fact = redis.call('HGET', base .. ':finished', id) or redis.call('HGET', base .. ':finished:old', id)
-  if not fact then return nil end
-  return string.match(fact, '^(%a+) (%d+) ?(1?)$')
+  local state, ended, returned = fact_in(base .. ':finished', id)
+  if state then return state, ended, returned end
+  return fact_in(base .. ':finished:old', id)
 end

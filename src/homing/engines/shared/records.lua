@@ -53,18 +53,31 @@ local function scored_page(base, key, state, offset, limit)
   return { more and '1:' .. (offset + #records) or '', records }
 end
 
+-- One field may keep the facts of many jobs.
+local FACT_SCANS = 16
+
 -- A page of the facts of ended jobs, in no order, newest generation first.
 local function facts_page(base, finished, finished_old, state, cursor, limit)
   local generation, at = string.match(cursor, '^(%d+):(%d+)$')
   generation, at = tonumber(generation or 1), at or '0'
-  local found = redis.call('HSCAN', generation == 1 and finished or finished_old, at, 'COUNT', limit)
   local records = {}
-  for i = 1, #found[2], 2 do
-    local newer = generation == 2 and redis.call('HEXISTS', finished, found[2][i]) == 1
-    if not newer and string.match(found[2][i + 1], '^%a+') == state then
-      records[#records + 1] = ended_record(base, found[2][i])
-    end
+  local function add(id)
+    if generation == 1 or not fact_in(finished, id) then records[#records + 1] = ended_record(base, id) end
   end
-  if found[1] ~= '0' then return { generation .. ':' .. found[1], records } end
-  return { generation == 1 and '2:0' or '', records }
+  for _ = 1, FACT_SCANS do
+    local found = redis.call('HSCAN', generation == 1 and finished or finished_old, at, 'COUNT',
+      math.ceil(limit / FACT_SCANS))
+    for i = 1, #found[2], 2 do
+      local field, value = found[2][i], found[2][i + 1]
+      if not may_stand_alone(field) then
+        for _, id in ipairs(state == 'completed' and shared_ids(value) or {}) do add(id) end
+      elseif string.match(value, '^%a+') == state then
+        add(field)
+      end
+    end
+    at = found[1]
+    if at == '0' then return { generation == 1 and '2:0' or '', records } end
+    if #records >= limit then break end
+  end
+  return { generation .. ':' .. at, records }
 end

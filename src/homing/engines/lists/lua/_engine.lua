@@ -131,19 +131,27 @@ local function take_waiting(base, id)
   return redis.call('LREM', base .. ':alone', 1, id) == 1
 end
 
+-- Whether ids are the oldest of an active list, which are told newest first; mostly they are in the order of claims.
+local function are_oldest(ids, oldest)
+  local count, in_order = #ids, true
+  for n = 1, count do in_order = in_order and oldest[count + 1 - n] == ids[n] end
+  if in_order then return true end
+  local there = {}
+  for _, id in ipairs(oldest) do there[id] = true end
+  for _, id in ipairs(ids) do
+    if not there[id] then return false end
+    there[id] = nil
+  end
+  return true
+end
+
 -- Take ids out of a worker's active list. Returns, side by side with them, whether each was there. When they are
 -- its oldest, as after runs in the order of their claims, they leave together.
 local function taken_out(active, ids)
-  local count, oldest, there = #ids, {}, {}
+  local count, there = #ids, {}
   if count == 0 then return there end
-  for _, id in ipairs(redis.call('LRANGE', active, -count, -1)) do oldest[id] = true end
-  local together = true
-  for n, id in ipairs(ids) do
-    together = together and oldest[id]
-    oldest[id] = nil
-    there[n] = true
-  end
-  if together then
+  for n = 1, count do there[n] = true end
+  if are_oldest(ids, redis.call('LRANGE', active, -count, -1)) then
     redis.call('LTRIM', active, 0, -count - 1)
     return there
   end

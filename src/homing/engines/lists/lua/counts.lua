@@ -1,6 +1,6 @@
 -- How many jobs are where.
 --
--- USES guard priorities
+-- USES guard priorities finish
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta
@@ -28,7 +28,7 @@ return {
   'waiting', waiting, 'active', active, 'workers', #workers,
   'scheduled', redis.call('ZCARD', KEYS[4]), 'dead', redis.call('ZCARD', KEYS[5]),
   'suspects', redis.call('HLEN', KEYS[6]),
-  'finished', redis.call('HLEN', KEYS[7]) + redis.call('HLEN', KEYS[8]),
+  'finished', count_facts(KEYS[7]) + count_facts(KEYS[8]),
   'ids', redis.call('ZCARD', KEYS[9]), 'replies', redis.call('HLEN', KEYS[10]),
   'paused', kept[4] and 1 or 0,
   'missing', tonumber(kept[5] or 0), 'taken', tonumber(kept[6] or 0), 'refused', tonumber(kept[7] or 0),

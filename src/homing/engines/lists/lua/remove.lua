@@ -7,7 +7,7 @@
 -- KEYS[3] scheduled
 -- KEYS[4] ids
 -- KEYS[5] replies
--- KEYS[6] finished      hash, id -> 'state ended_ms' of the newest ends
+-- KEYS[6] finished      hash of the newest ends
 -- KEYS[7] finished_old
 -- ARGV[1] id
 --
@@ -25,8 +25,8 @@ if state == 'waiting' and not take_waiting(base, id) then return 'active' end
 redis.call('ZREM', KEYS[3], id)
 forget_dead(base, id, 0)
 redis.call('DEL', base .. ':job:' .. id, base .. ':result:' .. id)
-redis.call('HDEL', KEYS[6], id)
-redis.call('HDEL', KEYS[7], id)
+forget_facts(KEYS[6], { id })
+forget_facts(KEYS[7], { id })
 redis.call('HDEL', base .. ':suspects', id)
 redis.call('ZREM', KEYS[4], id)
 reply(base, KEYS[5], id, 'cancelled', '', 600000)

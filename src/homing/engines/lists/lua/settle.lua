@@ -14,9 +14,8 @@
 -- ARGV[3] lean        1: store no result, fact or statistic
 -- ARGV[4] number      grows with every batch of this worker, 0: not numbered
 -- ARGV[5...] groups   (what, times, priority, how many, items)*; times 'wait/run', each the log2 bucket of its ms.
---                     Items of ack are (id, entry), of result (id, entry, result), of again (id, entry, delay_ms,
---                     attempt, meta), of dead (id, entry, attempt, error), of back (id, entry), oldest first, of
---                     cancel (id, entry, reason); entry is '' on lists
+--                     Items of ack are (id), of result (id, result), of again (id, delay_ms, attempt, meta), of
+--                     dead (id, attempt, error), of back (id), oldest first, of cancel (id, reason)
 --
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
@@ -35,10 +34,12 @@ if ARGV[4] ~= '0' then
 end
 
 local lean, lost, ends, told, earlier = ARGV[3] == '1', {}, {}, 0, false
-local soonest = earliest_due(KEYS[5])
-local suspects = redis.call('EXISTS', base .. ':suspects') == 1
-local groups, ids, count = read_groups(5), {}, 0
+local awaited = redis.call('EXISTS', base .. ':replies') == 1
+local groups, ids, count, soonest, suspects = read_groups(5, 1), {}, 0, nil, nil
 for _, group in ipairs(groups) do
+  -- Reads that may fail on a key of the wrong type stand before the first write.
+  if group[1] == 'again' then soonest = soonest or earliest_due(KEYS[5]) end
+  if group[1] == 'back' then suspects = redis.call('EXISTS', base .. ':suspects') == 1 end
   for i = group[4], group[5] - 1, group[6] do
     count = count + 1
     ids[count] = ARGV[i]
@@ -46,66 +47,80 @@ for _, group in ipairs(groups) do
 end
 local mine = taken_out(active, ids)
 
--- A job whose body went away while it ran is counted, one that is no hash any more is buried raw:
--- neither is written to.
-local function has_body(id, priority)
-  local found = redis.pcall('HEXISTS', base .. ':job:' .. id, 'state')
-  if found == 1 then return true end
-  if found == 0 then
-    redis.call('HINCRBY', meta, 'missing', 1)
-  else
-    bury_raw(base, id, now, priority)
-  end
-  return false
-end
-
-local gone, back = {}, {}
-local function ended(id, state, body)
-  gone[told / 3 + 1] = base .. ':job:' .. id
-  ends[told + 1], ends[told + 2], ends[told + 3] = id, state, body
-  told = told + 3
-end
+local job_key, gone, leaving, acked, back = base .. ':job:', {}, 0, {}, {}
 
 -- What becomes of a job: its place in ARGV, its id and priority.
-local settle = {
-  ack = function(_, id) ended(id, 'completed', '') end,
-  result = function(i, id) ended(id, 'completed', ARGV[i + 2]) end,
-  again = function(i, id, priority)
-    if not has_body(id, priority) then return end
-    local job, due = base .. ':job:' .. id, now + tonumber(ARGV[i + 2])
-    redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 3], 'due_ms', due)
-    if ARGV[i + 4] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 4]) end
-    redis.call('ZADD', KEYS[5], due, id)
-    if not soonest or due < soonest then earlier = true end
-  end,
-  dead = function(i, id, priority)
-    if has_body(id, priority) then bury(base, id, now, ARGV[i + 2], ARGV[i + 3]) end
-  end,
-  back = function(_, id, priority)
-    if has_body(id, priority) then back[#back + 1] = id end
-  end,
-  cancel = function(i, id) ended(id, 'cancelled', ARGV[i + 2]) end,
-}
+local function verbs()
+  -- A job whose body went away while it ran is counted, one that is no hash any more is buried raw:
+  -- neither is written to.
+  local function has_body(id, priority)
+    local found = redis.pcall('HEXISTS', job_key .. id, 'state')
+    if found == 1 then return true end
+    if found == 0 then
+      redis.call('HINCRBY', meta, 'missing', 1)
+    else
+      bury_raw(base, id, now, priority)
+    end
+    return false
+  end
 
-local done, tally, n = 0, new_tally(), 0
+  local function ended(id, state, body)
+    leaving = leaving + 1
+    gone[leaving] = job_key .. id
+    ends[told + 1], ends[told + 2], ends[told + 3] = id, state, body
+    told = told + 3
+  end
+
+  return {
+    ack = function(_, id) ended(id, 'completed', '') end,
+    result = function(i, id) ended(id, 'completed', ARGV[i + 1]) end,
+    again = function(i, id, priority)
+      if not has_body(id, priority) then return end
+      local job, due = job_key .. id, now + tonumber(ARGV[i + 1])
+      redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 2], 'due_ms', due)
+      if ARGV[i + 3] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 3]) end
+      redis.call('ZADD', KEYS[5], due, id)
+      if not soonest or due < soonest then earlier = true end
+    end,
+    dead = function(i, id, priority)
+      if has_body(id, priority) then bury(base, id, now, ARGV[i + 1], ARGV[i + 2]) end
+    end,
+    back = function(_, id, priority)
+      if has_body(id, priority) then back[#back + 1] = id end
+    end,
+    cancel = function(i, id) ended(id, 'cancelled', ARGV[i + 1]) end,
+  }
+end
+
+local done, tally, n, settle = 0, new_tally(), 0, nil
 for _, group in ipairs(groups) do
-  local act, priority, before = settle[group[1]], group[3], done
+  local priority, before = group[3], done
+  -- Most are, and a call costs: functions are made for those that are not.
+  local plain = group[1] == 'ack' and not awaited
+  if not plain then settle = settle or verbs() end
+  local act = settle and settle[group[1]]
   for i = group[4], group[5] - 1, group[6] do
     n = n + 1
-    if mine[n] then
-      done = done + 1
-      act(i, ids[n], priority)
-    else
+    if not mine[n] then
       lost[#lost + 1] = ids[n]
+    else
+      done = done + 1
+      if plain then
+        leaving = leaving + 1
+        gone[leaving] = job_key .. ids[n]
+        acked[#acked + 1] = ids[n]
+      else
+        act(i, ids[n], priority)
+      end
     end
   end
   count_ends(tally, group[1], group[2], done - before)
 end
-if told > 0 then redis.call('DEL', unpack(gone)) end
+if leaving > 0 then redis.call('DEL', unpack(gone)) end
 for i = #back, 1, -1 do push_back(base, back[i], suspects) end
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, now, lean)
+finish(base, meta, ends, acked, now, lean)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if #back > 0 or earlier then ring(KEYS[6]) end

@@ -21,6 +21,6 @@ if state ~= 'waiting' and state ~= 'scheduled' then return state end
 if state == 'scheduled' and redis.call('ZREM', KEYS[3], id) == 0 then return state end
 if state == 'waiting' and not take_waiting(base, id) then return 'active' end
 redis.call('DEL', base .. ':job:' .. id)
-finish(base, meta, { id, 'cancelled', '' }, now, false)
+finish(base, meta, { id, 'cancelled', '' }, {}, now, false)
 add_stats(base, now, { cancelled = 1 })
 return state

@@ -16,7 +16,7 @@
 -- ARGV[5...] groups   (what, times, priority, how many, items)*; times 'wait/run', each the log2 bucket of its ms.
 --                     Items of ack are (id, entry), of result (id, entry, result), of again (id, entry, delay_ms,
 --                     attempt, meta), of dead (id, entry, attempt, error), of back (id, entry), oldest first, of
---                     cancel (id, entry, reason); entry is '' on lists
+--                     cancel (id, entry, reason); without entry on lists
 --
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
@@ -38,7 +38,7 @@ local lean, lost, ends, told = ARGV[3] == '1', {}, {}, 0
 local soonest, earlier = earliest_due(KEYS[5]), false
 local suspects = redis.call('EXISTS', base .. ':suspects') == 1
 
-local groups, entries_of, mine = read_groups(5), {}, {}
+local groups, entries_of, mine = read_groups(5, 0), {}, {}
 for _, group in ipairs(groups) do
   local entries = entries_of[group[3]] or {}
   entries_of[group[3]] = entries
@@ -142,7 +142,7 @@ hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, now, lean)
+finish(base, meta, ends, {}, now, lean)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
