@@ -1,10 +1,12 @@
 """How the scripts' replies (RESP2, bytes) become values."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from homing.checksum import checksum
+from homing.ids import ALPHABET
 from homing.job import (
     Audit,
     Claim,
@@ -28,6 +30,9 @@ OWN_FIELDS = frozenset({
     "id", "task", "payload", "args", "kwargs", "meta", "state", "attempt", "priority", "created_ms", "due_ms",
     "dead_ms", "ended_ms", "error", "worker", "raw", "result", "returned", "crashes", "suspicions",
 })  # fmt: skip
+#: What an id may hold, and one that an entry begins with.
+_ID_LETTERS = f"{ALPHABET}.:".encode()
+_ID_FIRST = re.compile(rb"[A-Za-z0-9_.:-]{1,64}(?=\s|\Z)")
 
 
 def nothing(_: object) -> None:
@@ -120,6 +125,14 @@ def claim_of_parts(reply: list[Any]) -> Claim:
     return Claim(jobs=jobs, now_ms=now, due_in_ms=_positive(due), paused=bool(paused), more=bool(more))
 
 
+def _id_of(told: bytes, ref: bytes) -> bytes:
+    """As the scripts name a job: by what its entry begins with, or when no key may be named so by the entry."""
+    if found := _ID_FIRST.match(told):
+        return found[0]
+    priority, _, entry = ref.rpartition(b"/")
+    return b"%b.%b" % (priority or b"0", entry)
+
+
 def claim_of_wholes(reply: list[Any]) -> Claim:
     """Jobs as (ref, whole)*, of which some are (ref, [id, task, payload, sum, attempt, meta, fields])*."""
     now, due, paused, more, token, alone, flat = reply
@@ -140,15 +153,18 @@ def claim_of_wholes(reply: list[Any]) -> Claim:
         head, line_end, payload = told.partition(b"\n")
         try:
             job_id, stored_sum, task = head.split(b" ", 2)
-            own_id = job_id.decode()
+            if job_id.translate(None, _ID_LETTERS):
+                line_end = b""
         except ValueError:
             line_end = b""
-        if not line_end:  # damaged between its parts
-            own_id, stored_sum, task, payload = _text(told.partition(b" ")[0]), b"damaged", b"", told
+        if not (line_end and stored_sum):  # damaged between its parts, or in its id
+            job_id, stored_sum, task, payload = _id_of(told, ref), b"damaged", b"", told
         name = names.get(task)
         if name is None:
             name = names[task] = _text(task)
-        jobs.append(Claimed(own_id, ref, name, payload, 0, b"", since_ms, number, only, None, stored_sum))
+        jobs.append(
+            Claimed(job_id.decode(), ref, name, payload, 0, b"", since_ms, number, only, None, stored_sum)
+        )
     return Claim(jobs=jobs, now_ms=now, due_in_ms=_positive(due), paused=bool(paused), more=bool(more))
 
 

@@ -31,7 +31,7 @@ end
 -- An entry's fields, those of a whole job too: names and values.
 local function unfolded(flat)
   if flat[1] ~= WHOLE then return flat end
-  local id, sum, task, payload = string.match(flat[2], '^(%S*) (%S*) ([^\n]*)\n(.*)$')
+  local id, sum, task, payload = string.match(flat[2], '^(%S*) (%S+) ([^\n]*)\n(.*)$')
   -- Of a job that was damaged between its parts nothing may run: its sum does not match.
   if not id then id, sum, task, payload = string.match(flat[2], '^%S*'), 'damaged', '', flat[2] end
   local fields = { 'id', id, 'task', task, 'payload', payload, 'sum', sum }

@@ -31,12 +31,7 @@ local function missing(count) redis.call('HINCRBY', meta, 'missing', count) end
 local function is_member(worker) return redis.call('ZSCORE', KEYS[3], worker) end
 
 -- Where the index says that a job is, or else its own id, if its entry is there: priority, entry.
-local function placed(id, ref)
-  local priority, entry = parts_of(ref or '')
-  local flat = priority and read_entry(base, priority, entry)
-  if flat and id_of(priority, entry, flat) == id then return priority, entry end
-  return find_placed(base, id)
-end
+local function placed(id, ref) return find_at(base, id, places_of(base, id, ref)) end
 
 -- Whether nobody has seen an entry that is not there: who is delivered one counts it.
 local function unseen(ref)
@@ -147,6 +142,7 @@ local function mend_entry(priority, entry)
   local stands_at, stands_in = placed(id, ref)
   if stands_at and ref_of(stands_at, stands_in) == here then return mend_job(id) end
   if stands_at or redis.call('EXISTS', base .. ':job:' .. id) == 1 then
+    if owner and is_member(owner) then return left(at .. ' bears the id of another job, and ' .. owner .. ' runs it') end
     return mended(dry, at .. ' bears the id of another job, ' .. id .. ': dropped', function()
       drop_entries(base, priority, { entry }, {})
       redis.call('HINCRBY', meta, 'taken', 1)

@@ -55,14 +55,27 @@ local function check_hash(id)
   end
 end
 
+-- The priority before this one where the same job stands at the same entry, or nil.
+local function stands_before(id, entry)
+  for _, one in ipairs(priorities_of(kept[3])) do
+    if one == priority then return nil end
+    local flat = read_entry(base, one, entry)
+    if flat and id_of(one, entry, flat) == id then return one end
+  end
+end
+
 -- A job in a stream: its id or the index names this entry, and no hash has it too.
 local function check_entry(entry, flat)
   local id = id_of(priority, entry, flat)
   local ref, subject = redis.call('HGET', KEYS[6], id), 'entry:' .. priority .. '/' .. entry
   if ref and ref ~= ref_of(priority, entry) then
     problem(subject, 'job ' .. id .. ' is in ' .. key .. ' at ' .. entry .. ' and, says the index, at ' .. ref)
-  elseif not ref and place_of(id) ~= entry and not waits(owner_of(key, entry)) then
-    problem(subject, 'job ' .. id .. ' is active in ' .. key .. ' and not in the index')
+  elseif not ref and place_of(id) ~= entry then
+    if not waits(owner_of(key, entry)) then
+      problem(subject, 'job ' .. id .. ' is active in ' .. key .. ' and not in the index')
+    end
+  elseif not ref and stands_before(id, entry) then
+    problem(subject, 'job ' .. id .. ' is in ' .. key .. ' and in priority ' .. stands_before(id, entry) .. ' too')
   end
   if redis.call('EXISTS', base .. ':job:' .. id) == 1 then
     problem(subject, 'job ' .. id .. ' is in ' .. key .. ' and in ' .. base .. ':job:' .. id)
