@@ -192,6 +192,8 @@ def test_a_producer_can_put_jobs_in_and_nothing_more(servers: Servers, name: str
         raw.execute_command("ACL", "SETUSER", "producer", "reset", "on", ">pw", *rules(PREFIX, producer=True))
         with App(as_anybody(server.url).replace("://", "://producer:pw@", 1), prefix=PREFIX) as app:
             app.queue("work", engine=engine).put(1)
+            # An id as long as ours, at whose place in the stream it may not look, is its own all the same.
+            app.queue("work", engine=engine).put(1, id="2026-11-26-invoice-17")
             for ask in (
                 lambda: list(app.queue("work").consume(block=False)),
                 lambda: app.queue("work").purge(),

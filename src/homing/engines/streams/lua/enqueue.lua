@@ -72,8 +72,9 @@ local function is_taken(id)
   local free_at = redis.call('ZSCORE', KEYS[6], id)
   if seen[id] or (free_at and tonumber(free_at) > now) or redis.call('HEXISTS', KEYS[9], id) == 1
     or redis.call('EXISTS', base .. ':job:' .. id) == 1 then return true end
-  -- A job of ours may have the id that somebody chose.
-  return find_at(base, id, places_of(base, id))
+  -- A job of ours may have the id that somebody chose; who may put jobs in alone may not look.
+  local looked, priority = pcall(find_at, base, id, places_of(base, id))
+  return looked and priority
 end
 for _, run in ipairs(runs) do
   if not used[run[5]] then
