@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from homing import ids
+from homing.command import Command
 from homing.errors import HomingError
 from homing.handle import End, end_of, not_found
 from homing.job import JobRecord, State
@@ -69,6 +70,11 @@ class Asking:
         engine = yield from self.sender.opened()
         return (yield from run(engine.follow(job_ids, process=self.process)))
 
+    def command(self, job_ids: list[str]) -> Command[list[JobRecord | None]] | None:
+        """All that `follow` does once the queue's engine is known, None before."""
+        engine = self.sender.link.engines.get(self.sender.name)
+        return None if engine is None else engine.follow(job_ids, process=self.process)
+
     def look(self, job_id: str) -> Steps[End | None]:
         engine = yield from self.sender.opened()
         return self.read(job_id, (yield from run(engine.job(job_id))))
@@ -121,13 +127,18 @@ class Follower:
         with self._lock:
             self._waiters.add(job_id, ear)
         try:
-            [record] = self._link.do(self._asking.follow([job_id]))
+            [record] = self._follow(job_id)
             end = self._asking.read(job_id, record)
             return self._listen(job_id, ear, deadline) if end is None else end
         finally:
             with self._lock:
                 self._waiters.remove(job_id, ear)
                 self._call_reader()
+
+    def _follow(self, job_id: str) -> list[JobRecord | None]:
+        link = self._link
+        command = self._asking.command([job_id])
+        return link.do(self._asking.follow([job_id])) if command is None else link.client.run(command)
 
     def _listen(self, job_id: str, ear: _Ear, deadline: float | None) -> End | None:
         for pause_s in _looks():
@@ -227,11 +238,11 @@ class AsyncFollower:
         return None
 
     async def _follow(self, job_ids: list[str]) -> list[JobRecord | Exception | None]:
-        asking, link = self._asking, self._link
-        engine = link.engines.get(asking.sender.name)
-        if engine is None:
-            return [*(await link.ado(asking.follow(job_ids)))]
-        return [*(await link.aclient.run(engine.follow(job_ids, process=asking.process)))]
+        link = self._link
+        command = self._asking.command(job_ids)
+        if command is None:
+            return [*(await link.ado(self._asking.follow(job_ids)))]
+        return [*(await link.aclient.run(command))]
 
     def _read(self) -> None:
         import asyncio

@@ -68,19 +68,23 @@ def decide(
     policy in the job's meta goes before its task's. What does not decode is buried at once, since
     another run would end the same way.
     """
+    told = end.value if isinstance(end, Returned) else end.error
+    if isinstance(end, Returned) and not isinstance(
+        told, Outcome
+    ):  # most of all: nothing of its past is asked
+        return Ack(_result(job, told, result_max_bytes))
     attempt = job.attempt + 1
     meta = _meta(job)
-    match end:
-        case Returned(Outcome() as outcome) | Raised(Outcome() as outcome):
-            return _as_told(outcome, attempt, meta, _own(meta, policy), random)
-        case Returned(value):
-            return Ack(_result(job, value, result_max_bytes))
-        case Raised(DecodeError() as error):
-            return _dead(error, attempt, meta, "it does not decode: another run would end the same way")
-        case Raised(UnknownTask() as error):
-            return _dead(error, attempt, meta, "nobody knows its task")
-        case Raised(error):
-            return _by_policy(error, attempt, meta, _own(meta, policy), random)
+    match told:
+        case Outcome():
+            return _as_told(told, attempt, meta, _own(meta, policy), random)
+        case DecodeError():
+            return _dead(told, attempt, meta, "it does not decode: another run would end the same way")
+        case UnknownTask():
+            return _dead(told, attempt, meta, "nobody knows its task")
+        case _:
+            assert isinstance(end, Raised)
+            return _by_policy(end.error, attempt, meta, _own(meta, policy), random)
 
 
 def unknown_task(job: Claimed, *, now_ms: int, patience_ms: int, random: Random = dice.random) -> Decision:

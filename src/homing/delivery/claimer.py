@@ -168,24 +168,25 @@ class Claimer:
     async def _round(self, posts: Sequence[Post]) -> None:
         """Claim from what is due one, in turn; block when nothing is."""
         ready = [post for post in posts if await self._ready(post)]
-        roomy = [post for post in ready if self._room(post)]
+        rooms = [self._room(post) for post in ready]
+        roomy = [post for post, room in zip(ready, rooms, strict=True) if room]
         if not roomy:
             await self._intake.changed(LOOK_S)
             return
         now_s = boot_s()
         eager = [post for post in roomy if post.eager or (post.due_s is not None and post.due_s <= now_s)]
         for post in eager:
-            if self._room(post) and not self._stopping:
-                await self._claim(post, None)
+            if (room := self._room(post)) and not self._stopping:
+                await self._claim(post, room, None)
         if not eager:
-            await self._block(roomy)
+            await self._block(roomy, rooms[0])
 
     def _room(self, post: Post) -> int:
         if post.lease is None or post.lease.lost or post.lease.flight.locked():
             return 0
         return min(self._intake.room(post.queue), BATCH_MAX)
 
-    async def _block(self, posts: Sequence[Post]) -> None:
+    async def _block(self, posts: Sequence[Post], room: int) -> None:
         """Wait for a bell; with one queue the claim leaves in the same flight."""
         due_in_s = min((post.due_s for post in posts if post.due_s is not None), default=1e9) - boot_s()
         if due_in_s <= NEAR_S:
@@ -194,7 +195,7 @@ class Claimer:
         longest_s = min(post.block_max_s for post in posts)
         block_s = max(BLOCK_MIN_S, min(longest_s, due_in_s - NEAR_S * 2 / 3))
         if len(self.posts) == 1:
-            await self._claim(posts[0], block_s)
+            await self._claim(posts[0], room, block_s)
             return
         await self._listen(posts, block_s)
 
@@ -231,8 +232,8 @@ class Claimer:
         for post in self.posts:
             post.eager = True
 
-    async def _claim(self, post: Post, block_s: float | None) -> None:
-        lease, limit = post.lease, self._room(post)
+    async def _claim(self, post: Post, limit: int, block_s: float | None) -> None:
+        lease = post.lease
         assert lease is not None
         self._blocking = True  # until the claim is sent, or while it waits for the bell, it may be given up
         try:

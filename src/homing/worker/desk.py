@@ -210,8 +210,11 @@ class Desk:
             gone = set(refused)
             counts["refused"] += sum(settlement.id in gone for settlement in settlements)
             settlements = [settlement for settlement in settlements if settlement.id not in gone]
-        for kind, count in Counter([type(settlement.decision) for settlement in settlements]).items():
-            counts[COUNTED[kind]] += count
+        if len(settlements) == 1:
+            counts[COUNTED[type(settlements[0].decision)]] += 1
+        else:
+            for kind, count in Counter([type(settlement.decision) for settlement in settlements]).items():
+                counts[COUNTED[kind]] += count
         self._table.wake()
 
     def thrown_away(self, count: int) -> None:
