@@ -113,6 +113,12 @@ class Bench:
         """Free slots that no buffered job is for; negative: so many wait."""
         return len(self.free) - len(self.buffer)
 
+    def look_again(self) -> None:
+        """Say when the claimer should: once half of the prefetch has room again, or half of what waits now has begun."""
+        waiting = len(self.buffer)
+        roomy_at = len(self.free) + self.pace.fit // 2
+        self.wake_at = roomy_at if waiting // 2 < roomy_at < waiting else waiting // 2 if waiting else -1
+
     def take(self, now_s: float) -> int:
         """A free slot."""
         if len(self.free) == self._size:
@@ -212,7 +218,7 @@ class Table:
         waiter = loop.create_future()
         self._waiters.add(waiter)
         for bench in self.benches.values():
-            bench.wake_at = len(bench.buffer) // 2 if bench.buffer else -1
+            bench.look_again()
         alarm = loop.call_later(timeout_s, self.wake)
         try:
             await waiter
