@@ -6,7 +6,7 @@ from msgspec.structs import replace
 from homing.checksum import checksum
 from homing.ids import ALPHABET
 from homing.job import Ack, Dead, NewJob, State
-from tests.conformance.damage import mends, streams_only
+from tests.conformance.damage import mends, spoil, streams_only
 from tests.conformance.driver import Queue, Whole
 from tests.conformance.jobs import ERROR, at_priority, ids, made_at, settlement
 
@@ -28,19 +28,21 @@ def _place(job: NewJob) -> str:
 
 def _odd(queue: Queue, job: NewJob, odd: bytes) -> str:
     """A job at the place of its id, of which the last letters are others; returns the id it must have."""
-    queue.enqueue(NewJob("first"))
+    queue.enqueue(at_priority(NewJob("first"), job.priority))
     queue.ack(queue.register("opener"), *queue.claim("opener"))
     queue.reclaim("opener", "left")
     own = job.id.encode()[: 21 - len(odd)] + odd
-    queue.raw.xadd(queue.keys.stream(0), {b"homing": b"%b %b send\n%b" % (own, SUM, TEXT)}, id=_place(job))
-    return f"0.{_place(job)}"
+    body = b"%b %b send\n%b" % (own, SUM, TEXT)
+    queue.raw.xadd(queue.keys.stream(job.priority), {b"homing": body}, id=_place(job))
+    return f"{job.priority}.{_place(job)}"
 
 
 @pytest.mark.parametrize("odd", [b"/", b"\xff\xfe", b"\t", b" ", b" x", b"\n", b"\0", b"{a}"])
-def test_an_id_of_ours_that_no_key_may_have_is_damaged(queue: Queue, odd: bytes) -> None:
+@pytest.mark.parametrize("priority", [0, -5])
+def test_an_id_of_ours_that_no_key_may_have_is_damaged(queue: Queue, odd: bytes, priority: int) -> None:
     """No sum covers an id; the entry is the one that its first letters name."""
     streams_only(queue)
-    (job,) = _jobs(queue, 5)
+    job = at_priority(_jobs(queue, 5)[0], priority)
     named = _odd(queue, job, odd)
     worker = queue.register()
     held = queue.claim_one(worker)
@@ -189,3 +191,68 @@ def test_what_has_no_sum_where_it_belongs_does_not_run(
     assert [(one.id, one.corrupted) for one in held] == [("first", False), (job.id, True)]
     queue.settle(worker, settlement(held[0], Ack()), settlement(held[1], Dead(ERROR, 0)))
     assert queue.whole() == Whole(completed=["first"], dead=[job.id], workers=[worker])
+
+
+@pytest.mark.parametrize("length", [9, 20, 22, 64])
+def test_an_id_of_another_length_has_no_place(queue: Queue, length: int) -> None:
+    """Also where it begins as ours do; and who stands there with it is a copy."""
+    (like,) = _jobs(queue, 5)
+    first, second = (
+        replace(like, id=like.id[:9].ljust(length, "x")),
+        replace(like, id=like.id[:8] + "z".ljust(length - 8, "x")),
+    )
+    queue.enqueue(replace(like, id="opens"))
+    queue.enqueue(first)
+    queue.enqueue(second, _jobs(queue, 4095)[0])
+    assert [queue.record(job.id).state for job in (first, second)] == [State.WAITING] * 2
+    whole = queue.whole()
+    assert whole.waiting[1:3] == [first.id, second.id]
+    if queue.engine.name == "lists":
+        return
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker))
+    (behind,) = _jobs(queue, 7, behind_ms=-1)
+    third = replace(behind, id=behind.id[:9].ljust(length, "x"))
+    queue.enqueue(third)
+    _copy(queue, third, 0, _place(behind))
+    assert ids(queue.claim(worker)) == [third.id]
+    assert queue.counts().taken == 1
+
+
+def test_a_copy_at_the_same_letters_of_another_millisecond_is_dropped(queue: Queue) -> None:
+    streams_only(queue)
+    (one,) = _jobs(queue, 63, behind_ms=1)
+    (other,) = _jobs(queue, 1)
+    queue.enqueue(one)
+    worker = queue.register()
+    held = queue.claim(worker)
+    queue.enqueue(other)
+    _copy(queue, one, 0, f"{queue.now_ms}-{_place(one).partition('-')[2]}")
+    assert [*ids(held), *ids(queue.claim(worker))] == [one.id, other.id]
+    assert queue.counts().taken == 1
+
+
+def test_a_job_with_a_meta_at_its_place_needs_no_index_when_it_is_claimed(queue: Queue) -> None:
+    streams_only(queue)
+    (job,) = _jobs(queue, 1)
+    queue.enqueue(replace(job, meta=b'{"timeout":3}'))
+    assert ids(queue.claim(queue.register())) == [job.id]
+    assert queue.raw.exists(queue.keys("index")) == 0
+
+
+def test_a_key_that_is_no_hash_beside_a_job_whose_index_leads_astray(queue: Queue) -> None:
+    streams_only(queue)
+    (job,) = _jobs(queue, 1)
+    queue.enqueue(job)
+    queue.raw.hset(queue.keys("index"), job.id, "1-1")
+    spoil(queue, job.id)
+    assert queue.repair(f"job:{job.id}").outcome == "mended"
+    assert queue.raw.exists(queue.keys("index"), queue.keys.job(job.id)) == 0
+    assert queue.raw.get(f"{queue.keys.base}:raw:{job.id}") == b"nonsense"
+    assert ids(queue.claim(queue.register())) == [job.id]
+
+
+def test_the_name_of_a_task_has_no_line_end(queue: Queue) -> None:
+    streams_only(queue)
+    with pytest.raises(ValueError, match=r"task 'a\\nb' has a line end in its name"):
+        queue.enqueue(NewJob("a", "a\nb"))
