@@ -7,6 +7,7 @@ server's time is that of its main thread over calls of a plain client: the media
 """
 
 import statistics
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,7 +17,7 @@ from homing.client import Client
 from homing.command import Command
 from homing.engines import make
 from homing.engines.engine import EngineName
-from homing.ids import new_id, new_worker_id
+from homing.ids import Ids, new_id, new_worker_id
 from homing.job import Ack, Again, Dead, Decision, NewJob, Settlement, State
 from homing.keys import Keys
 from homing.target import Target
@@ -51,13 +52,20 @@ class Walk:
     def __init__(self, engine: EngineName, run: Callable[[Command[Any]], Any]) -> None:
         self.run, self.verbs = run, make(engine, Keys(f"lua-{engine}"))
         self.worker, self.lane, self.number = new_worker_id("lua"), new_id(), 0
+        self._ms = time.time_ns() // 1_000_000
+        self._ids = Ids(lambda: self._ms * 1_000_000)
         run(self.verbs.open())
         run(self.verbs.register(self.worker))
         run(self.enqueue(BESIDE))
 
+    def _new_ids(self, count: int) -> list[str]:
+        """Of the next millisecond, all: each one that its ids are of costs a batch some instructions."""
+        self._ms = max(self._ms + 1, time.time_ns() // 1_000_000)
+        return [self._ids.new() for _ in range(count)]
+
     def enqueue(self, count: int) -> Command[Any]:
         self.number += 1
-        jobs = [NewJob(id=new_id(), task="send_email", payload=PAYLOAD) for _ in range(count)]
+        jobs = [NewJob(id=job_id, task="send_email", payload=PAYLOAD) for job_id in self._new_ids(count)]
         return self.verbs.enqueue(jobs, lane=self.lane, number=self.number)
 
     def claim(self, count: int) -> Command[Any]:
