@@ -75,12 +75,12 @@ async def test_the_claimer_is_let_in_when_a_buffer_is_half_empty() -> None:
 
 async def test_the_claimer_is_let_in_as_soon_as_a_claim_is_worth_it() -> None:
     table, desk = Table({"async": 100}, {"q": {"async"}}, lambda: 0), Desk()
-    table.benches["async"].pace.fit = 1_000
-    held(table, desk, 720).start(1)
+    table.benches["async"].pace.fit = 700
+    held(table, desk, 520).start(1)
     await table.changed(10.0)
-    # 599 wait, of 1,099 that may: half of a thousand has room. At half of 720 the server would have been idle.
-    assert len(desk.ended) == 121
-    await ended(desk, 720)
+    # 449 wait, of 799 that may: half of 700 has room. Until half of 520 have begun the server would be idle.
+    assert len(desk.ended) == 71
+    await ended(desk, 520)
 
 
 async def test_a_job_that_came_alone_begins_at_once_where_python_can_do_that() -> None:

@@ -15,8 +15,9 @@ Kind = Literal["async", "thread", "process"]
 
 #: A buffer holds about what its slots can run in this time.
 HORIZON_S = 0.1
-#: … and no more than this, or than its slots: jobs that began together end together.
-PREFETCH_MAX = 1_000
+#: … and no more than this, or than its slots: jobs that began together end together. More would make claims whose
+#: replies a server writes in several pieces of 64 KB, with other scripts in between, while the slots wait.
+PREFETCH_MAX = 700
 #: Of at least PLENTY in a buffer, FAST or more being over within the horizon, many end in a moment.
 PLENTY, FAST = 100, 500
 #: The bytes of payload that one claim should bring, as the jobs before went.
