@@ -270,14 +270,9 @@ class AsyncClient:
             if wire.quiet():
                 return wire
             wire.close()
-        # In a task of its own: redis-py sets time limits, and who calls may have begun before its own task did.
-        dialling = asyncio.get_running_loop().create_task(self._dial(address, by))
-        try:
-            return await dialling
-        except asyncio.CancelledError:
-            if dialling.done() and not dialling.cancelled() and dialling.exception() is None:
-                dialling.result().close()  # it came in the moment in which nobody wanted it any more
-            raise
+        # redis-py sets time limits, which are a task's: who began before its own task did goes on in it from here.
+        await asyncio.sleep(0)
+        return await self._dial(address, by)
 
     async def _dial(self, address: Address, by: float) -> Wire:
         access = self._flight.target.access_to(address)
