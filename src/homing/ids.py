@@ -19,6 +19,9 @@ _RANDOM_BYTES = 10
 _DRAWS_PER_READ = 256
 #: Letters of an id that say its millisecond, and those at its end that are random: whole bytes make each.
 _HEAD_LETTERS, _TAIL_LETTERS, _TAIL_BYTES = 7, 12, 9
+_LETTERS = frozenset(ALPHABET)
+#: No id is older than 2020.
+_FIRST_MS = 1_577_836_800_000
 
 
 class Ids:
@@ -65,6 +68,16 @@ class Ids:
 def _text(number: bytes) -> str:
     """Bytes as letters of the alphabet, 6 bits each."""
     return binascii.b2a_base64(number, newline=False).translate(_IN_ORDER).decode("ascii")
+
+
+def made_ms(job_id: str) -> int | None:
+    """The millisecond at which an id of ours was made; None of one that cannot be."""
+    if len(job_id) != ID_LENGTH or not set(job_id) <= _LETTERS:
+        return None
+    ms = 0
+    for letter in job_id[:_HEAD_LETTERS]:
+        ms = ms << 6 | ALPHABET.index(letter)
+    return ms if ms >= _FIRST_MS else None
 
 
 _IDS = Ids()

@@ -1,10 +1,12 @@
 """What enqueue stores, in which order it is claimed, and when what is delayed comes due."""
 
 import pytest
+from msgspec.structs import replace
 
+from homing.checksum import checksum
 from homing.job import Enqueued, NewJob, State
 from tests.conformance.driver import Queue, Whole
-from tests.conformance.jobs import MINUTE_MS, A, B, C, D, at_priority, chosen, ids, later, many
+from tests.conformance.jobs import MINUTE_MS, A, B, C, D, at_priority, chosen, ids, later, made_at, many
 
 
 def test_a_new_queue_is_empty(queue: Queue) -> None:
@@ -204,17 +206,76 @@ def test_the_hash_of_a_list_job_says_while_it_is_new_and_plain(queue: Queue) -> 
     if queue.engine.name != "lists":
         pytest.skip("a stream's jobs stand in entries")
     worker = queue.register()
-    queue.enqueue(B)
-    queue.enqueue(C, NewJob("m", "", b'"hi"'), A, at_priority(D, -1))
+    b, c, m, a, d, old = (made_at(queue.now_ms - 1_001 * (number == 5), number) for number in range(6))
+    message = NewJob(m, "", b'"hi"')
+    queue.enqueue(replace(B, id=b))
+    queue.enqueue(
+        replace(C, id=c), message, replace(A, id=a), at_priority(replace(D, id=d), -1), replace(B, id=old)
+    )
+    order = [b, c, m, a, old, d]
 
     def said(*job_ids: str) -> list[bytes]:
         return [queue.raw.hget(queue.keys.job(one), "state") for one in job_ids]
 
-    assert said("b", "c", "m", "a", "d") == [b"waiting new"] * 3 + [b"waiting"] * 2
-    assert [queue.record(one).state for one in "bcmad"] == [State.WAITING] * 5
+    assert said(*order) == [b"waiting new"] * 3 + [b"waiting"] * 3
+    assert queue.raw.hgetall(queue.keys.job(m)).keys() == {b"state", b"homing"}
+    records = [queue.record(one) for one in order]
+    assert [(record.state, record.created_ms) for record in records] == [(State.WAITING, queue.now_ms)] * 6
+    assert [(record.task, record.payload) for record in records[1:3]] == [(C.task, C.payload), ("", b'"hi"')]
     jobs = queue.claim(worker)
-    assert said(*(job.id for job in jobs)) == [b"active"] * 5
-    assert [job.meta for job in jobs] == [b""] * 3 + [A.meta, b""]
+    assert said(*(job.id for job in jobs)) == [b"active"] * 6
+    assert [(job.id, job.meta, job.since_ms) for job in jobs] == [
+        (one, A.meta if one == a else b"", queue.now_ms) for one in order
+    ]
     queue.hand_back(worker, *jobs)
-    assert said("b", "c", "m", "a", "d") == [b"waiting"] * 5
-    assert queue.whole() == Whole(waiting=["b", "c", "m", "a", "d"], workers=["w1"])
+    assert said(*order) == [b"waiting"] * 6
+    assert queue.whole() == Whole(waiting=order, workers=["w1"])
+    again = queue.claim(worker)
+    assert [(job.id, job.task, job.payload, job.since_ms) for job in again] == [
+        (job.id, job.task, job.payload, job.since_ms) for job in jobs
+    ]
+
+
+def test_the_hash_of_a_list_job_that_leaves_the_plain_road_names_its_parts(queue: Queue) -> None:
+    """Who mends a dead letter finds `task`, `payload` and `sum`."""
+    if queue.engine.name != "lists":
+        pytest.skip("a stream's jobs stand in entries")
+    late, again, dead, crashed = (replace(A, id=made_at(queue.now_ms, number)) for number in range(4))
+    queue.enqueue(later(late, 100), again, dead, crashed)
+    worker = queue.register(crash_max=1)
+    held = queue.claim(worker)
+    queue.again(worker, held[0], 100)
+    queue.bury(worker, held[1])
+    queue.reclaim(worker, "died", held[2].id)
+    for job in (late, again, dead, crashed):
+        found = queue.raw.hgetall(queue.keys.job(job.id))
+        assert (found[b"task"], found[b"payload"]) == (A.task.encode(), A.payload)
+        assert found[b"sum"] == checksum(A.task, A.payload)
+        assert b"homing" not in found
+    queue.now_ms += 100
+    queue.tick()
+    queue.replay(dead.id)
+    jobs = queue.claim(queue.register())
+    assert [(job.id, job.task, job.payload, job.corrupted) for job in jobs] == [
+        (job.id, A.task, A.payload, False) for job in (late, again, dead)
+    ]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b" ", b"01234567", b"01234567 send", b" send\n[[],{}]", b"00000000 send\n[[],{}]"]
+)
+def test_a_list_job_that_was_damaged_between_its_parts_is_corrupted(queue: Queue, body: bytes) -> None:
+    if queue.engine.name != "lists":
+        pytest.skip("test_places has it for streams")
+    job, other = (replace(A, id=made_at(queue.now_ms, number)) for number in range(2))
+    queue.enqueue(job, other)
+    queue.raw.hset(queue.keys.job(job.id), "homing", body)
+    assert queue.record(job.id).corrupted
+    worker = queue.register()
+    held = queue.claim(worker)
+    assert [one.corrupted for one in held] == [True, False]
+    queue.bury(worker, held[0])
+    assert queue.record(job.id).corrupted
+    assert queue.raw.hget(queue.keys.job(job.id), "payload") == (
+        b"[[],{}]" if body[:1] == b"0" and b"\n" in body else body
+    )

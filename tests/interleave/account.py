@@ -15,12 +15,12 @@ ENDS = frozenset({"ack", "result", "dead", "cancel"})
 
 
 def _ids(args: Any) -> Iterator[str]:
-    """The ids of the jobs that an enqueue brings: whole jobs, or each in three words."""
+    """The ids of the jobs that an enqueue brings: in one word with the job, or before it."""
     at = 3
     while at < len(args):
         whole = isinstance(args[at + 3], bytes)
-        past = at + 3 + (1 if whole else 3) * int(args[at + 2])
-        for one in args[at + 3 : past : 1 if whole else 3]:
+        past = at + 3 + (1 if whole else 2) * int(args[at + 2])
+        for one in args[at + 3 : past : 1 if whole else 2]:
             yield one.partition(b" ")[0].decode() if whole else one
         at = past
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from homing.checksum import checksum
-from homing.ids import ALPHABET
+from homing.ids import ALPHABET, made_ms
 from homing.job import (
     Audit,
     Claim,
@@ -33,6 +33,10 @@ OWN_FIELDS = frozenset({
 #: What an id may hold, and one that an entry begins with.
 _ID_LETTERS = f"{ALPHABET}.:".encode()
 _ID_FIRST = re.compile(rb"[A-Za-z0-9_.:-]{1,64}(?=\s|\Z)")
+
+
+#: The sum of a job whose parts are not where they should be: it matches none.
+DAMAGED = b"damaged"
 
 
 def nothing(_: object) -> None:
@@ -102,24 +106,37 @@ def _told_apart(
     )  # fmt: skip
 
 
-def claim_of_parts(reply: list[Any]) -> Claim:
-    """Jobs as (id, ref, task, payload, sum, rest)*; `rest` is the time since which a job with no past waits."""
+def _parts_of(told: bytes) -> tuple[bytes, bytes, bytes]:
+    """Sum, task and payload of `<sum> <task>`, a line end and the payload."""
+    head, line_end, payload = told.partition(b"\n")
+    stored_sum, space, task = head.partition(b" ")
+    if line_end and space and stored_sum:
+        return stored_sum, task, payload
+    return DAMAGED, b"", told
+
+
+def claim_of_hashes(reply: list[Any]) -> Claim:
+    """Jobs as (id, ref, whole)*; of some [whole or nil, task, payload, sum, attempt, meta, since, fields] is the third."""
     now, due, paused, more, token, alone, flat = reply
     number, only, jobs = int(token), bool(alone), list[Claimed]()
     names: dict[bytes, str] = {}
-    values = iter(flat)
-    for job_id, ref, task, payload, stored_sum, rest in zip(*[values] * 6, strict=True):
-        name = names.get(task)
-        if name is None:
-            name = names[task] = _text(task)
-        if type(rest) is bytes:
-            job = Claimed(
-                job_id.decode(), ref, name, payload, 0, b"", _whole(rest), number, only, None, stored_sum
-            )
+    values, near, near_ms = iter(flat), b"", now
+    for told_id, ref, told in zip(*[values] * 3, strict=True):
+        job_id = told_id.decode()
+        if type(told) is bytes:
+            if told_id[:7] != near:  # neighbours were made together
+                near, near_ms = told_id[:7], made_ms(job_id) or now
+            stored_sum, task, payload = _parts_of(told)
+            name = names.get(task)
+            if name is None:
+                name = names[task] = _text(task)
+            job = Claimed(job_id, ref, name, payload, 0, b"", near_ms, number, only, None, stored_sum)
         else:
-            attempt, meta, since, fields = rest
-            past = attempt, meta, _whole(since), fields
-            job = _told_apart(job_id.decode(), ref, name, payload, stored_sum, past)
+            whole, task, payload, stored_sum, attempt, meta, since, fields = told
+            if whole is not None:
+                stored_sum, task, payload = _parts_of(whole)
+            past = attempt, meta, _whole(since) if since else made_ms(job_id) or now, fields
+            job = _told_apart(job_id, ref, _text(task), payload, stored_sum, past)
             job.token, job.alone = number, only
         jobs.append(job)
     return Claim(jobs=jobs, now_ms=now, due_in_ms=_positive(due), paused=bool(paused), more=bool(more))
@@ -133,7 +150,7 @@ def _id_of(told: bytes, ref: bytes) -> bytes:
     return b"%b.%b" % (priority or b"0", entry)
 
 
-def claim_of_wholes(reply: list[Any]) -> Claim:
+def claim_of_entries(reply: list[Any]) -> Claim:
     """Jobs as (ref, whole)*, of which some are (ref, [id, task, payload, sum, attempt, meta, fields])*."""
     now, due, paused, more, token, alone, flat = reply
     number, only, jobs = int(token), bool(alone), list[Claimed]()
@@ -158,7 +175,7 @@ def claim_of_wholes(reply: list[Any]) -> Claim:
         except ValueError:
             line_end = b""
         if not (line_end and stored_sum):  # damaged between its parts, or in its id
-            job_id, stored_sum, task, payload = _id_of(told, ref), b"damaged", b"", told
+            job_id, stored_sum, task, payload = _id_of(told, ref), DAMAGED, b"", told
         name = names.get(task)
         if name is None:
             name = names[task] = _text(task)
@@ -252,6 +269,8 @@ def record(queue: str, flat: list[Any]) -> JobRecord | None:
     stored: dict[bytes, Any] = {}
     for name, value in zip(flat[::2], flat[1::2], strict=True):
         stored.setdefault(name, value)
+    if (whole := stored.pop(b"homing", None)) is not None:
+        stored[b"sum"], stored[b"task"], stored[b"payload"] = _parts_of(whole)
     payload, fields = stored.get(b"payload", b""), None
     task, stored_sum = _text(stored.get(b"task", b"")), stored.get(b"sum")
     where = State(stored[b"state"].decode())
@@ -259,8 +278,9 @@ def record(queue: str, flat: list[Any]) -> JobRecord | None:
         raw = [part for pair in stored.items() for part in pair]
         payload, fields = _foreign(None, raw)
     due, ended, worker = stored.get(b"due_ms"), stored.get(b"ended_ms"), stored.get(b"worker")
+    job_id = _text(stored[b"id"])
     return JobRecord(
-        id=_text(stored[b"id"]),
+        id=job_id,
         queue=queue,
         state=where,
         task=task,
@@ -270,7 +290,7 @@ def record(queue: str, flat: list[Any]) -> JobRecord | None:
         meta=stored.get(b"meta", b""),
         attempt=_whole(stored.get(b"attempt", 0)),
         priority=_whole(stored.get(b"priority", 0)),
-        created_ms=_whole(stored.get(b"created_ms", 0)),
+        created_ms=_whole(stored[b"created_ms"]) if b"created_ms" in stored else made_ms(job_id) or 0,
         due_ms=_whole(due) if due is not None and where is State.SCHEDULED else None,
         worker=_text(worker) if worker is not None and where is State.ACTIVE else None,
         ended_ms=_whole(ended or stored[b"dead_ms"]) if ended or b"dead_ms" in stored else None,

@@ -265,7 +265,7 @@ def test_a_payload_that_does_not_decode_is_buried_whole_and_the_loop_goes_on(app
     broken = queue.put("soon broken")
     queue.put("good too")
     app.client.run(Command(("HSET",), (queue.keys.job(broken.id),), ("payload", '{"half'), int))
-    app.client.run(Command(("HDEL",), (queue.keys.job(broken.id),), ("sum",), int))
+    app.client.run(Command(("HDEL",), (queue.keys.job(broken.id),), ("homing",), int))
     assert bodies(queue) == ["good", "good too"]
     [dead] = queue.dead()
     assert (dead.id, dead.payload) == (broken.id, b'{"half')

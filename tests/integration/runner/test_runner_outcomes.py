@@ -260,8 +260,8 @@ async def test_what_does_not_decode_is_buried_whole_and_the_worker_goes_on(
     redis = app.client  # a plain command through the same connection
     if engine == "lists":
         key = f"{prefix}:{{q}}:job:foreign"
-        redis.run(Command(("HSET",), (key,), ("payload", '[["many"],{}]'), int))
-        redis.run(Command(("HDEL",), (key,), ("sum",), int))
+        redis.run(Command(("HSET",), (key,), ("task", "takes", "payload", '[["many"],{}]'), int))
+        redis.run(Command(("HDEL",), (key,), ("homing",), int))
     else:
         app.queue("q").remove("foreign")
         key = f"{prefix}:{{q}}:stream:0"

@@ -11,6 +11,7 @@ end
 -- Bury a job whose hash exists. Two of the oldest make room when there are too many.
 local function bury(base, id, now, attempt, error)
   local job = base .. ':job:' .. id
+  unfold(job)
   redis.call('HSET', job, 'state', 'dead', 'dead_ms', now, 'error', error)
   if attempt then redis.call('HSET', job, 'attempt', attempt) end
   redis.call('ZADD', base .. ':dead', now, id)

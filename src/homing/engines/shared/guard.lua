@@ -1,3 +1,4 @@
+local byte, sub = string.byte, string.sub
 local DATA_VERSION = 1
 
 -- The error reply for a queue that this engine, or this release, must not touch; nil when it may.

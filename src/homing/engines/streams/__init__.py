@@ -1,7 +1,7 @@
 """A Stream per priority whose entries carry the jobs, one consumer group: fast, half the memory."""
 
 from homing.engines import answers
-from homing.engines.batches import whole
+from homing.engines.batches import behind_its_id
 from homing.engines.engine import EngineName
 from homing.engines.scripted import ScriptedEngine
 
@@ -9,8 +9,8 @@ from homing.engines.scripted import ScriptedEngine
 class Streams(ScriptedEngine):
     name: EngineName = "streams"
     package = "homing.engines.streams"
-    words = whole
-    claimed = answers.claim_of_wholes
+    words = behind_its_id
+    claimed = answers.claim_of_entries
 
     def _place(self, ref: bytes) -> tuple[bytes, bytes]:
         priority, _, entry = ref.rpartition(b"/")

@@ -6,10 +6,10 @@ local function append(list, name, value)
 end
 
 -- Values that a claim hands out for each job.
-local JOB = 6
+local JOB = 3
 
--- The state of a job that nobody has claimed yet, and that has nothing to tell a claim beside these five:
--- state, created_ms, task (when there is one), payload, sum.
+-- The state of a job that nobody has claimed yet, whose id says since when it waits, and that has nothing to tell a claim
+-- beside its state and the whole job.
 local NEW = 'waiting new'
 
 -- The state that a hash says, in one word.
@@ -33,29 +33,29 @@ local function let_go(base, active, id, priority, now, why)
   end
 end
 
--- A claimed job as Python reads it, behind those in the flat list `jobs`: (id, ref, task, payload, sum, rest)*;
--- `rest` is the time since which it waits when a job runs for the first time and has no meta, else
--- {attempt, meta, since, fields}. What has no body is dropped and counted, what is no hash is buried raw; the
--- rest of the batch goes on.
+-- A claimed job as Python reads it, behind those in the flat list `jobs`: (id, ref, whole)*, of what has a past, a meta, an
+-- id that does not say since when it waits, or is another program's, (id, ref, {whole, task, payload, sum, attempt,
+-- meta, since or '', fields})*. What has no body is dropped and counted, what is no hash is buried raw; the rest of the
+-- batch goes on.
 local function hand_out(base, active, id, priority, worker, now, new, jobs)
   local job, at = base .. ':job:' .. id, #jobs
-  local read = redis.pcall('HMGET', job, 'state', 'created_ms', 'task', 'payload', 'sum')
-  if read[1] == NEW and priority == '0' and read[2] and read[4] then
+  local read = redis.pcall('HMGET', job, 'state', WHOLE)
+  if read[1] == NEW and priority == '0' and read[2] then
     redis.call('HSET', job, 'state', 'active', 'worker', worker)
-    jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, read[3] or '', read[4]
-    jobs[at + 5], jobs[at + 6] = read[5] or '', read[2]
+    jobs[at + 1], jobs[at + 2], jobs[at + 3] = id, priority, read[2]
     return
   end
+  local own = read.err and {} or redis.call('HMGET', job, 'task', 'payload', 'sum')
   -- What has no payload is another program's, and all of its fields are its message.
-  local whole = not read.err and not read[4] and redis.call('HGETALL', job)
-  local why = unfit(read, whole, new)
+  local fields = not read.err and not read[2] and not own[2] and redis.call('HGETALL', job)
+  local why = unfit(read, fields, new)
   if why then return let_go(base, active, id, priority, now, why) end
-  local rest = redis.call('HMGET', job, 'attempt', 'meta', 'due_ms', 'priority')
+  local rest = redis.call('HMGET', job, 'attempt', 'meta', 'due_ms', 'priority', 'created_ms')
   redis.call('HSET', job, 'state', 'active', 'worker', worker)
   if (rest[4] or '0') ~= priority then redis.call('HSET', job, 'priority', priority) end
-  jobs[at + 1], jobs[at + 2], jobs[at + 3], jobs[at + 4] = id, priority, read[3] or '', read[4]
-  jobs[at + 5] = read[5] or ''
-  jobs[at + 6] = { rest[1] or '0', rest[2] or '', rest[3] or read[2] or now, whole or '' }
+  jobs[at + 1], jobs[at + 2] = id, priority
+  jobs[at + 3] = { read[2], own[1] or '', own[2], own[3] or '', rest[1] or '0', rest[2] or '', rest[3] or rest[5] or '',
+    fields or '' }
 end
 
 local function priority_of(base, id)

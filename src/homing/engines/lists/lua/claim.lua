@@ -1,6 +1,6 @@
 -- Promote what is due, then move waiting jobs to the worker's active list, in the order of claiming.
 --
--- USES clock guard bell priorities marks replies finish dead
+-- USES clock guard whole bell priorities marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

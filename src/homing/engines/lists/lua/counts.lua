@@ -1,6 +1,6 @@
 -- How many jobs are where.
 --
--- USES guard priorities finish
+-- USES guard whole priorities finish
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,6 +1,6 @@
 -- Store jobs, waiting or scheduled. The same lane and number again adds nothing and answers as before.
 --
--- USES clock guard lanes priorities bell stats ids runs
+-- USES clock guard whole made lanes priorities bell stats ids runs
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] lanes      hash, lane -> last number and its answer
@@ -12,14 +12,14 @@
 -- ARGV[1] now_ms
 -- ARGV[2] lane
 -- ARGV[3] number
--- ARGV[4...] runs    of neighbours that are alike: (task, more, how many, (id, payload, sum)*)*; more is '' for plain
+-- ARGV[4...] runs    of neighbours that are alike: (task, more, how many, (id, whole)*)*; more is '' for plain
 --                    jobs, else 'priority delay_ms own reply meta'
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
 -- One plain job for a queue in use, which is what most calls bring, needs no shared function: it goes before they are
 -- made. What it does is what the rest would do with it.
-if #ARGV == 9 and ARGV[5] == '' then
+if #ARGV == 8 and ARGV[5] == '' then
   local base, meta, now = KEYS[1], KEYS[2], tonumber(ARGV[1])
   if not now then
     local time = redis.call('TIME')
@@ -32,12 +32,11 @@ if #ARGV == 9 and ARGV[5] == '' then
     and string.find(' ' .. (kept[3] or '') .. ' ', ' 0 ', 1, true)
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
     redis.call('LLEN', base .. ':waiting:0')  -- a read that may fail on a key of the wrong type, before the first write
-    local job = base .. ':job:' .. ARGV[7]
-    if ARGV[4] == '' then
-      redis.call('HSET', job, 'state', NEW, 'created_ms', now, 'payload', ARGV[8], 'sum', ARGV[9])
+    local job, id = base .. ':job:' .. ARGV[7], ARGV[7]
+    if #id == 21 and math.abs(now - ms_of(id)) <= ASIDE_MS then
+      redis.call('HSET', job, 'state', NEW, WHOLE, ARGV[8])
     else
-      redis.call('HSET', job, 'state', NEW, 'created_ms', now, 'task', ARGV[4], 'payload', ARGV[8],
-        'sum', ARGV[9])
+      redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, WHOLE, ARGV[8])
     end
     redis.call('LPUSH', base .. ':waiting:0', ARGV[7])
     redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
@@ -60,7 +59,7 @@ if last and last >= tonumber(ARGV[3]) then
   return answer
 end
 
-local runs, many, delayed = read_runs(4, 3)
+local runs, many, delayed = read_runs(4, 2)
 
 -- Every read that may fail on a key of the wrong type stands before the first write.
 local soonest = delayed and earliest_due(KEYS[5])
@@ -74,9 +73,9 @@ for _, run in ipairs(runs) do
     used[run[5]] = true
     redis.call('LLEN', base .. ':waiting:' .. run[5])
   end
-  for i = run[2], run[7] and run[3] - 1 or 0, 3 do
+  for i = run[2], run[7] and run[3] - 1 or 0, 2 do
     if is_taken(ARGV[i]) then
-      taken[#taken + 1] = run[4] + (i - run[2]) / 3 + 1
+      taken[#taken + 1] = run[4] + (i - run[2]) / 2 + 1
       skipped[i] = true
     else
       seen[ARGV[i]] = true
@@ -94,24 +93,44 @@ end
 local waiting, earlier = {}, false
 
 local job_key, created = base .. ':job:', string.format('%.0f', now)
-local function store(i, task, priority, delay, job_meta)
-  local plain = delay == 0 and job_meta == '' and priority == '0'
-  local fields = { 'state', delay > 0 and 'scheduled' or plain and NEW or 'waiting', 'created_ms', created }
-  if task ~= '' then append(fields, 'task', task) end
-  append(fields, 'payload', ARGV[i + 1])
-  append(fields, 'sum', ARGV[i + 2])
+
+-- Whether an id says when its job came in; ids that were made together begin alike.
+local letters, timely
+local function made_now(id)
+  if #id ~= 21 then return false end
+  if sub(id, 1, 8) ~= letters then
+    letters = sub(id, 1, 8)
+    timely = math.abs(now - ms_of(id)) <= ASIDE_MS
+  end
+  return timely
+end
+
+local function store(i, priority, delay, job_meta)
+  local timely_id = made_now(ARGV[i])
+  local plain = timely_id and delay == 0 and job_meta == '' and priority == '0'
+  local fields
+  if delay > 0 then
+    local sum, task, payload = parted(ARGV[i + 1])
+    fields = { 'state', 'scheduled', 'task', task, 'payload', payload, 'sum', sum }
+  else
+    fields = { 'state', plain and NEW or 'waiting', WHOLE, ARGV[i + 1] }
+  end
+  if not timely_id then append(fields, 'created_ms', created) end
   if job_meta ~= '' then append(fields, 'meta', job_meta) end
   if priority ~= '0' then append(fields, 'priority', priority) end
   redis.call('HSET', job_key .. ARGV[i], unpack(fields))
 end
 
--- Tasks of which nothing else is told, as most are.
-local function store_plain(first, past, task, ids)
+-- Jobs of which nothing else is told, as most are.
+local function store_plain(first, past, ids)
   local count = #ids
-  for i = first, past - 1, 3 do
+  for i = first, past - 1, 2 do
     local id = ARGV[i]
-    redis.call('HSET', job_key .. id, 'state', NEW, 'created_ms', created, 'task', task, 'payload', ARGV[i + 1],
-      'sum', ARGV[i + 2])
+    if made_now(id) then
+      redis.call('HSET', job_key .. id, 'state', NEW, WHOLE, ARGV[i + 1])
+    else
+      store(i, '0', 0, '')
+    end
     count = count + 1
     ids[count] = id
   end
@@ -122,11 +141,11 @@ for _, run in ipairs(runs) do
   local priority, delay, process = run[5], run[6], run[8]
   local ids, first = waiting[priority] or {}, run[2]
   local count = #ids
-  if run[10] and run[1] ~= '' then count, first = store_plain(first, run[3], run[1], ids), run[3] end
-  for i = first, run[3] - 1, 3 do
+  if run[10] then count, first = store_plain(first, run[3], ids), run[3] end
+  for i = first, run[3] - 1, 2 do
     if not skipped[i] then
       local id = ARGV[i]
-      store(i, run[1], priority, delay, run[9])
+      store(i, priority, delay, run[9])
       if delay > 0 then
         redis.call('ZADD', KEYS[5], now + delay, id)
         if not soonest or now + delay < soonest then earlier = true end

@@ -1,6 +1,6 @@
 -- What the worker holds and does not know of, with a new token: a claim's reply may have been lost.
 --
--- USES clock guard bell marks replies finish dead
+-- USES clock guard whole bell marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

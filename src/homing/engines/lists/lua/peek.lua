@@ -1,6 +1,6 @@
 -- A page of the jobs in one state, in the order in which they will be, or were, handled.
 --
--- USES guard priorities marks finish records
+-- USES guard whole priorities marks finish records
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,6 +1,6 @@
 -- Fence a worker and give back what it holds, at most 1,000 jobs a call, in their old order.
 --
--- USES clock guard bell stats marks replies finish dead
+-- USES clock guard whole bell stats marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

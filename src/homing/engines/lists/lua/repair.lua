@@ -2,7 +2,7 @@
 -- deleted, and what a worker holds is left to it. The place of a job is the one that its body says; when it
 -- says none that is so, the one nearest to its run: held, waiting, scheduled, dead.
 --
--- USES clock guard bell priorities marks replies finish dead records mend
+-- USES clock guard whole bell priorities marks replies finish dead records mend
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

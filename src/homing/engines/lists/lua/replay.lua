@@ -1,6 +1,6 @@
 -- Dead -> waiting, as if they were new: no attempts, no marks.
 --
--- USES clock guard bell stats marks replies finish dead
+-- USES clock guard whole bell stats marks replies finish dead
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] dead      sorted set, id -> time of burial (ms)

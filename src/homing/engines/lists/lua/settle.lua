@@ -1,7 +1,7 @@
 -- End runs: ack, run again, bury, hand back, cancel. The gate of each is its removal from the worker's
 -- own active list: what the worker does not hold is refused and changes nothing.
 --
--- USES clock guard bell stats items marks replies finish dead
+-- USES clock guard whole bell stats items marks replies finish dead
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers
@@ -77,6 +77,7 @@ local function verbs()
     again = function(i, id, priority)
       if not has_body(id, priority) then return end
       local job, due = job_key .. id, now + tonumber(ARGV[i + 1])
+      unfold(job)
       redis.call('HSET', job, 'state', 'scheduled', 'attempt', ARGV[i + 2], 'due_ms', due)
       if ARGV[i + 3] ~= '' then redis.call('HSET', job, 'meta', ARGV[i + 3]) end
       redis.call('ZADD', KEYS[5], due, id)

@@ -2,7 +2,7 @@
 -- other; each body has its place; what stands beside jobs (marks, ids, waiters) belongs to one; each active
 -- list is a worker's.
 --
--- USES guard priorities marks finish records beside
+-- USES guard whole priorities marks finish records beside
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,6 +1,6 @@
 -- Take one suspicion back from each job: it came to no harm in a worker that was only taken for dead.
 --
--- USES clock guard priorities bell marks replies finish dead records
+-- USES clock guard whole made priorities bell marks replies finish dead records
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,6 +1,6 @@
 -- End a waiting or scheduled job as cancelled.
 --
--- USES clock guard stats priorities marks replies finish records
+-- USES clock guard whole made stats priorities marks replies finish records
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

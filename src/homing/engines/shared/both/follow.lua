@@ -1,6 +1,6 @@
 -- Ask for the ends of jobs: what has ended is answered at once, the rest is pushed when it ends.
 --
--- USES guard priorities marks finish records
+-- USES guard whole made priorities marks finish records
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] replies

@@ -1,6 +1,6 @@
 -- One job, whole, in any state.
 --
--- USES guard priorities marks finish records
+-- USES guard whole made priorities marks finish records
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta

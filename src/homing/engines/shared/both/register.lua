@@ -1,7 +1,7 @@
 -- Make a worker a member, with a full lease. Its id is new; only this adds a member, and once: the id is
 -- kept like a lane, so that a copy of this call that comes late adds nobody who has left.
 --
--- USES clock guard lanes priorities
+-- USES clock guard whole made lanes priorities
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,7 +1,7 @@
 -- Once a second for all workers of a supervisor: keep their leases, count the clock, promote what is
 -- due, prune what is old.
 --
--- USES clock guard lanes priorities bell marks replies finish dead ids prune
+-- USES clock guard whole made lanes priorities bell marks replies finish dead ids prune
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -2,12 +2,6 @@ local ENGINE, PLACE = 'streams', ':stream:'
 local GROUP = 'workers'
 -- Values that a claim hands out for each job.
 local JOB = 2
--- The field of an entry that holds a job whole: '<id> <sum> <task>\n<payload>'. Others stand beside it.
-local WHOLE = 'homing'
-local byte, sub = string.byte, string.sub
--- An id that was made so long (ms) before or after a job comes in (a clock that is wrong, a call that comes late) is
--- given no place of its own: it would push aside those of all others.
-local ASIDE_MS = 1000
 
 -- What other programs name a job must be fit for a key's name.
 local function fit(id)
@@ -48,17 +42,6 @@ local function id_of(priority, entry, flat)
     id = by_name(flat).id
   end
   return fit(id) or priority .. '.' .. entry
-end
-
--- The millisecond at which an id was made, from its first seven letters: 6 bits each, in the order of ASCII.
-local function ms_of(id)
-  local ms = 0
-  for i = 1, 7 do
-    local letter = byte(id, i) or 45
-    ms = ms * 64 + (letter >= 97 and letter - 59 or letter == 95 and 37 or letter >= 65 and letter - 54
-      or letter >= 48 and letter - 47 or 0)
-  end
-  return ms
 end
 
 -- The entry that belongs to an id as we make them: its millisecond, and the next two letters as three digits each (100

@@ -1,6 +1,6 @@
 -- Promote what is due, then deliver waiting entries to the worker, in the order of claiming.
 --
--- USES clock guard bell priorities marks replies finish dead records
+-- USES clock guard whole made bell priorities marks replies finish dead records
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,6 +1,6 @@
 -- Store jobs, waiting or scheduled. The same lane and number again adds nothing and answers as before.
 --
--- USES clock guard lanes priorities bell stats ids runs
+-- USES clock guard whole made lanes priorities bell stats ids runs
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] lanes      hash, lane -> last number and its answer

@@ -1,6 +1,6 @@
 -- Delete jobs of one state that no worker holds, at most `limit`, in the order in which they would run.
 --
--- USES clock guard priorities marks replies finish dead
+-- USES clock guard whole made priorities marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -1,6 +1,6 @@
 -- Fence a worker and give back what it holds, at most 1,000 jobs a call; entries keep their old order.
 --
--- USES clock guard bell priorities stats marks replies finish dead
+-- USES clock guard whole made bell priorities stats marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

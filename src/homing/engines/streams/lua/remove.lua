@@ -1,6 +1,6 @@
 -- Delete a job that no worker holds, with all traces. Who waits for its end hears that it is cancelled.
 --
--- USES clock guard priorities marks replies finish dead records
+-- USES clock guard whole made priorities marks replies finish dead records
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

@@ -2,7 +2,7 @@
 -- deleted, and what a worker holds is left to it. The place of a job is the entry that the index or its id names,
 -- else its hash, else an entry; what else bears its id is a copy and goes.
 --
--- USES clock guard bell priorities marks replies finish dead records mend
+-- USES clock guard whole made bell priorities marks replies finish dead records mend
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta

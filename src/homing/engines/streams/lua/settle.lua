@@ -1,7 +1,7 @@
 -- End runs: ack, run again, bury, hand back, cancel. The gate of each is ownership: the entry is pending
 -- for this worker; what is not so is refused and changes nothing.
 --
--- USES clock guard bell stats items marks replies finish dead
+-- USES clock guard whole bell stats items marks replies finish dead
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers

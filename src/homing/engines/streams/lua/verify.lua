@@ -2,7 +2,7 @@
 -- place; what stands beside jobs (index, marks, ids, waiters) belongs to one; each consumer is a worker; a
 -- stream that had a group has it; the counts add up.
 --
--- USES guard priorities marks finish records beside
+-- USES guard whole made priorities marks finish records beside
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta

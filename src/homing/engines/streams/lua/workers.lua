@@ -1,6 +1,6 @@
 -- The workers of the queue: who they are, until when their leases run, how many jobs they hold.
 --
--- USES guard priorities
+-- USES guard whole made priorities
 -- FLAGS no-writes
 -- KEYS[1] prefix
 -- KEYS[2] meta
