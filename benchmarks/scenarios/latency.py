@@ -1,7 +1,8 @@
 """How long after `enqueue` a job starts, and its result is there: on an idle worker, and at half of its full speed.
 
 Each delay counts from before the call to the first line of the handler, or to when the caller has the result,
-by CLOCK_MONOTONIC, which all processes of a machine share. Between two jobs the worker has time to be idle again.
+by CLOCK_MONOTONIC, which all processes of a machine share. Between two jobs the worker has time to be idle again. A queue
+with calls for plain programs and for coroutines is asked by the former.
 """
 
 import json
@@ -55,7 +56,7 @@ def _probes(run: Run) -> int:
 
 
 def _probe(scene: Scene, probes: int) -> Figures:
-    told = scene.produce("probe", count=probes, results=scene.setup.results)
+    told = scene.produce("probe", calls=scene.setup.calls[0], count=probes, results=scene.setup.results)
     counted: Figures = {"probes": len(told["start_ms"])}
     return counted | _cuts("start", told["start_ms"]) | _cuts("result", told["result_ms"])
 
