@@ -13,7 +13,7 @@ def test_the_first_signal_lets_running_jobs_end_and_hands_the_rest_back(site: Si
     site.wait_for(lambda: "stopping how=drain" in worker.said())
     site.touch("go")
     assert worker.code() == 0
-    assert [n for n, _, _ in site.seen("end")] == [0, 1]
+    assert sorted(n for n, _, _ in site.seen("end")) == [0, 1]  # each looks for the file by itself
     assert [site.state(job) for job in jobs] == ["completed"] * 2 + ["waiting"] * 4
     assert [site.attempts(job) for job in jobs[2:]] == [0] * 4
     assert site.queue.counts().workers == 0
