@@ -8,6 +8,7 @@ import pytest
 
 from homing.command import call, load
 from homing.engines.engine import DATA_VERSION, SETTINGS
+from homing.ids import ID_LENGTH
 from homing.keys import Keys
 
 LISTS, STREAMS = "homing.engines.lists", "homing.engines.streams"
@@ -93,3 +94,4 @@ def test_the_scripts_defaults_are_the_documented_settings() -> None:
     found |= set(re.findall(r"or (\d{5,})", text))
     assert {str(value) for value in SETTINGS.values()} == found
     assert f"DATA_VERSION = {DATA_VERSION}" in text
+    assert f"ID_LENGTH = {ID_LENGTH}" in text

@@ -29,7 +29,7 @@ end
 -- behind it when there was a result, whether or not it is kept. Plain ends of jobs whose ids begin alike, as ids do
 -- that were made together, share one: what they begin with and a line end -> ('ended_ms how_many:ids')*. The field
 -- named by a line end alone keeps how many facts there are.
-local FACT_ID, FACT_HEAD, FACT_SHARED_MIN, FACT_SHARED_BYTES, FACT_MARK = 21, 8, 4, 4096, '\n'
+local FACT_HEAD, FACT_SHARED_MIN, FACT_SHARED_BYTES, FACT_MARK = 8, 4, 4096, '\n'
 
 -- Whether a fact may have a field of its own: not under an id that another program spelt as shared fields are.
 local function may_stand_alone(id) return (#id ~= 1 and #id ~= FACT_HEAD + 1) or string.byte(id, -1) ~= 10 end
@@ -42,7 +42,7 @@ local function share(finished, ids, ended, facts)
   local first, head = 1, nil
   for i = 1, count + 1 do
     local id = ids[i]
-    local this = id and #id == FACT_ID and sub(id, 1, FACT_HEAD)
+    local this = id and #id == ID_LENGTH and sub(id, 1, FACT_HEAD)
     if this ~= head then
       if head then
         local n = known[head] or #fields + 1
@@ -56,9 +56,9 @@ local function share(finished, ids, ended, facts)
 
   local kept = fields[1] and redis.call('HMGET', finished, unpack(fields))
   for i, text in ipairs(texts) do
-    local many, before = #text / FACT_ID, kept[i]
+    local many, before = #text / ID_LENGTH, kept[i]
     if many < FACT_SHARED_MIN or (before and #before > FACT_SHARED_BYTES) then
-      for at = 1, #text, FACT_ID do others[#others + 1] = sub(text, at, at + FACT_ID - 1) end
+      for at = 1, #text, ID_LENGTH do others[#others + 1] = sub(text, at, at + ID_LENGTH - 1) end
     else
       facts[#facts + 1] = fields[i]
       facts[#facts + 1] = (before or '') .. ended .. ' ' .. many .. ':' .. text
@@ -71,7 +71,7 @@ end
 -- how many ids there are; nil at the end, or where somebody wrote something else.
 local function shared_part(text, from)
   local ended, count, ids = string.match(text, '^(%d+) (%d+):()', from)
-  local past = ended and ids + count * FACT_ID
+  local past = ended and ids + count * ID_LENGTH
   if past and past <= #text + 1 then return ended, ids, past, tonumber(count) end
 end
 
@@ -82,8 +82,8 @@ local function shared_place(text, id)
   while true do
     local ended, ids, past, count = shared_part(text, from)
     if not ended then return found end
-    for at = ids, past - 1, FACT_ID do
-      if string.sub(text, at, at + FACT_ID - 1) == id then found = { ended, from, ids, past, count, at } end
+    for at = ids, past - 1, ID_LENGTH do
+      if string.sub(text, at, at + ID_LENGTH - 1) == id then found = { ended, from, ids, past, count, at } end
     end
     from = past
   end
@@ -95,14 +95,14 @@ local function shared_ids(text)
   while true do
     local ended, ids, past = shared_part(text, from)
     if not ended then return found end
-    for at = ids, past - 1, FACT_ID do found[#found + 1] = string.sub(text, at, at + FACT_ID - 1) end
+    for at = ids, past - 1, ID_LENGTH do found[#found + 1] = string.sub(text, at, at + ID_LENGTH - 1) end
     from = past
   end
 end
 
 -- The fact of one generation: as `fact_of`.
 local function fact_in(finished, id)
-  local head = #id == FACT_ID and string.sub(id, 1, FACT_HEAD) .. FACT_MARK
+  local head = #id == ID_LENGTH and string.sub(id, 1, FACT_HEAD) .. FACT_MARK
   local kept = redis.call('HMGET', finished, id, head or FACT_MARK)
   local place = head and kept[2] and shared_place(kept[2], id)
   local state, ended, returned = string.match(may_stand_alone(id) and kept[1] or '', '^(%a+) (%d+) ?(1?)$')
@@ -122,7 +122,7 @@ local function forget_shared(finished, id)
   local left = ''
   if count > 1 then
     left = ended .. ' ' .. count - 1 .. ':' .. string.sub(text, ids, at - 1)
-      .. string.sub(text, at + FACT_ID, past - 1)
+      .. string.sub(text, at + ID_LENGTH, past - 1)
   end
   left = string.sub(text, 1, from - 1) .. left .. string.sub(text, past)
   if left == '' then
@@ -138,7 +138,7 @@ local function forget_facts(finished, ids)
   local gone = 0
   for _, id in ipairs(ids) do
     if may_stand_alone(id) then gone = gone + redis.call('HDEL', finished, id) end
-    if #id == FACT_ID then gone = gone + forget_shared(finished, id) end
+    if #id == ID_LENGTH then gone = gone + forget_shared(finished, id) end
   end
   if gone > 0 then redis.call('HINCRBY', finished, FACT_MARK, -gone) end
 end

@@ -1,5 +1,7 @@
 local byte, sub = string.byte, string.sub
 local DATA_VERSION = 1
+-- Letters of an id as we make them.
+local ID_LENGTH = 21
 
 -- The error reply for a queue that this engine, or this release, must not touch; nil when it may.
 local function refusal(mine, engine, version)

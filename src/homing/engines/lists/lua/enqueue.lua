@@ -17,8 +17,8 @@
 --
 -- Returns the positions (from 1, with commas) of the jobs whose id was taken.
 
--- One plain job for a queue in use, which is what most calls bring, needs no shared function: it goes before they are
--- made. What it does is what the rest would do with it.
+-- One plain job for a queue in use, which is what most calls bring, needs few shared functions: it goes before the
+-- others are made. What it does is what the rest would do with it.
 if #ARGV == 8 and ARGV[5] == '' then
   local base, meta, now = KEYS[1], KEYS[2], tonumber(ARGV[1])
   if not now then
@@ -33,7 +33,7 @@ if #ARGV == 8 and ARGV[5] == '' then
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
     redis.call('LLEN', base .. ':waiting:0')  -- a read that may fail on a key of the wrong type, before the first write
     local job, id = base .. ':job:' .. ARGV[7], ARGV[7]
-    if #id == 21 and math.abs(now - ms_of(id)) <= ASIDE_MS then
+    if #id == ID_LENGTH and math.abs(now - ms_of(id)) <= ASIDE_MS then
       redis.call('HSET', job, 'state', NEW, WHOLE, ARGV[8])
     else
       redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, WHOLE, ARGV[8])
@@ -97,7 +97,7 @@ local job_key, created = base .. ':job:', string.format('%.0f', now)
 -- Whether an id says when its job came in; ids that were made together begin alike.
 local letters, timely
 local function made_now(id)
-  if #id ~= 21 then return false end
+  if #id ~= ID_LENGTH then return false end
   if sub(id, 1, 8) ~= letters then
     letters = sub(id, 1, 8)
     timely = math.abs(now - ms_of(id)) <= ASIDE_MS

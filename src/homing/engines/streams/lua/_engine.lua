@@ -50,7 +50,7 @@ local function head_of(id) return string.format('%.0f-%d', ms_of(id), byte(id, 8
 
 -- nil of other ids.
 local function place_of(id)
-  return #id == 21 and head_of(id) .. byte(id, 9) + 100 or nil
+  return #id == ID_LENGTH and head_of(id) .. byte(id, 9) + 100 or nil
 end
 
 -- How the index names an entry: `priority/entry`, of priority 0 the bare entry.

@@ -89,7 +89,7 @@ local function hand_out(base, priority, entries, jobs)
     local entry, flat = entries[i][1], entries[i][2]
     local whole = flat[2]
     jobs[at + i * 2 - 1] = ref_of(priority, entry)
-    local last = flat[1] == WHOLE and not flat[3] and byte(whole, 22) == 32 and byte(whole, 9)
+    local last = flat[1] == WHOLE and not flat[3] and byte(whole, ID_LENGTH + 1) == 32 and byte(whole, 9)
     if last then
       if sub(whole, 1, 8) ~= letters then letters, head = sub(whole, 1, 8), head_of(whole) end
       if not tails[last] then tails[last] = tostring(last + 100) end -- a number becomes a text so slowly

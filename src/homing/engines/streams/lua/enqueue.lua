@@ -36,7 +36,7 @@ if #ARGV == 7 and ARGV[5] == '' then
     redis.call('HLEN', KEYS[9])  -- as a read that may fail on a key of the wrong type stands before the first write
     local whole, stream = ARGV[7], base .. ':stream:0'
     local at
-    if math.abs(now - ms_of(whole)) <= ASIDE_MS and byte(whole, 22) == 32 then
+    if math.abs(now - ms_of(whole)) <= ASIDE_MS and byte(whole, ID_LENGTH + 1) == 32 then
       at = redis.pcall('XADD', stream, head_of(whole) .. byte(whole, 9) + 100, WHOLE, whole)
     end
     if not at or at.err then
@@ -141,7 +141,7 @@ local function add_run(stream, run)
     if not skipped[i] then
       local whole, done = ARGV[i], false
       if sub(whole, 1, 8) ~= letters then begin(whole) end
-      if head and head > past and not chosen and byte(whole, 22) == 32 then
+      if head and head > past and not chosen and byte(whole, ID_LENGTH + 1) == 32 then
         local last = byte(whole, 9)
         if not tails[last] then tails[last] = tostring(last + 100) end -- a number becomes a text so slowly
         done = not add(redis.pcall, stream, head .. tails[last], whole, job_meta).err

@@ -16,7 +16,7 @@
 -- ARGV[5...] groups   (what, times, priority, how many, items)*; times 'wait/run', each the log2 bucket of its ms.
 --                     Items of ack are (id, entry), of result (id, entry, result), of again (id, entry, delay_ms,
 --                     attempt, meta), of dead (id, entry, attempt, error), of back (id, entry), oldest first, of
---                     cancel (id, entry, reason); without entry on lists
+--                     cancel (id, entry, reason)
 --
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
@@ -35,11 +35,13 @@ if ARGV[4] ~= '0' then
 end
 
 local lean, lost, ends, told = ARGV[3] == '1', {}, {}, 0
-local soonest, earlier = earliest_due(KEYS[5]), false
-local suspects = redis.call('EXISTS', base .. ':suspects') == 1
+local awaited, soonest, suspects, earlier = redis.call('EXISTS', base .. ':replies') == 1, nil, nil, false
 
 local groups, entries_of, mine = read_groups(5, 0), {}, {}
 for _, group in ipairs(groups) do
+  -- Reads that may fail on a key of the wrong type stand before the first write.
+  if group[1] == 'again' then soonest = soonest or earliest_due(KEYS[5]) end
+  if group[1] == 'back' then suspects = redis.call('EXISTS', base .. ':suspects') == 1 end
   local entries = entries_of[group[3]] or {}
   entries_of[group[3]] = entries
   local count = #entries
@@ -52,7 +54,7 @@ for priority, entries in pairs(entries_of) do
   mine[priority] = owned(base .. ':stream:' .. priority, worker, entries)
 end
 
-local gone, gone_ids, leaving, back, apart = {}, {}, 0, {}, {}
+local gone, gone_ids, leaving, acked, back, apart = {}, {}, 0, {}, {}, {}
 local function put(lists, priority, entry)
   local list = lists[priority]
   if not list then
@@ -80,6 +82,7 @@ end
 
 -- What becomes of a job: its place in ARGV, its id, priority and entry.
 local settle = {
+  ack = function(_, id) ended(id, 'completed', '') end,
   result = function(i, id) ended(id, 'completed', ARGV[i + 2]) end,
   again = function(i, id, priority, entry)
     if stands_in_hash(id, priority, entry, 'scheduled', ARGV[i + 3], ARGV[i + 4]) then
@@ -102,7 +105,8 @@ local settle = {
 -- One group through the gate. Returns how many were this worker's.
 local function settle_group(kind, priority, first, past, width)
   local held, act, let_through = mine[priority], settle[kind], 0
-  local acked, leaves = kind == 'ack', kind ~= 'back'
+  -- Most are, and a call costs.
+  local plain, leaves = kind == 'ack' and not awaited, kind ~= 'back'
   local drop = gone[priority] or {}
   gone[priority] = drop
   local dropped = #drop
@@ -115,9 +119,8 @@ local function settle_group(kind, priority, first, past, width)
         dropped, leaving = dropped + 1, leaving + 1
         drop[dropped], gone_ids[leaving] = entry, id
       end
-      if acked then -- most are, and a call costs
-        ends[told + 1], ends[told + 2], ends[told + 3] = id, 'completed', ''
-        told = told + 3
+      if plain then
+        acked[#acked + 1] = id
       else
         act(i, id, priority, entry)
       end
@@ -142,7 +145,7 @@ hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, {}, now, lean)
+finish(base, meta, ends, acked, now, lean)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
