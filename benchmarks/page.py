@@ -143,6 +143,8 @@ def _introduction(store: Store) -> Iterator[str]:
         "- *default* is what a queue does by itself, *tuned* the best that its documentation offers for speed.",
         "- *Server µs* is processor time of the server over the whole life of a job, its enqueue included; *flights* are",
         "  reads from the server's sockets: what arrives together counts once.",
+        "- A queue with calls for plain programs and for coroutines is asked for its delays by the former, others by",
+        "  the one that they have.",
         f"- {BETTER} marks a peer that is ahead of homing at its defaults.",
         "",
         "How long it takes until the jobs of a killed worker run again: [recovery.md](recovery.md).",
