@@ -47,12 +47,19 @@ SAID = {
 
 
 class Walk:
-    """One queue in which batches go through every transition; `take` runs a command under a transition's name."""
+    """One queue in which batches go through every transition; `take` runs a command under a transition's name.
 
-    def __init__(self, engine: EngineName, run: Callable[[Command[Any]], Any]) -> None:
+    With `at_ms` jobs come in from then on, one batch a millisecond, and not at the server's time: how many instructions
+    read an id's time depends on which letters spell it.
+    """
+
+    def __init__(
+        self, engine: EngineName, run: Callable[[Command[Any]], Any], *, at_ms: int | None = None
+    ) -> None:
         self.run, self.verbs = run, make(engine, Keys(f"lua-{engine}"))
         self.worker, self.lane, self.number = new_worker_id("lua"), new_id(), 0
-        self._ms = time.time_ns() // 1_000_000
+        self._told = at_ms is not None
+        self._ms = at_ms or time.time_ns() // 1_000_000
         self._ids = Ids(lambda: self._ms * 1_000_000)
         run(self.verbs.open())
         run(self.verbs.register(self.worker))
@@ -60,13 +67,14 @@ class Walk:
 
     def _new_ids(self, count: int) -> list[str]:
         """Of the next millisecond, all: each one that its ids are of costs a batch some instructions."""
-        self._ms = max(self._ms + 1, time.time_ns() // 1_000_000)
+        self._ms = self._ms + 1 if self._told else max(self._ms + 1, time.time_ns() // 1_000_000)
         return [self._ids.new() for _ in range(count)]
 
     def enqueue(self, count: int) -> Command[Any]:
         self.number += 1
         jobs = [NewJob(id=job_id, task="send_email", payload=PAYLOAD) for job_id in self._new_ids(count)]
-        return self.verbs.enqueue(jobs, lane=self.lane, number=self.number)
+        now_ms = self._ms if self._told else None
+        return self.verbs.enqueue(jobs, lane=self.lane, number=self.number, now_ms=now_ms)
 
     def claim(self, count: int) -> Command[Any]:
         self.number += 1

@@ -98,8 +98,8 @@ local job_key, created = base .. ':job:', string.format('%.0f', now)
 local letters, timely
 local function made_now(id)
   if #id ~= ID_LENGTH then return false end
-  if sub(id, 1, 8) ~= letters then
-    letters = sub(id, 1, 8)
+  if sub(id, 1, 7) ~= letters then
+    letters = sub(id, 1, 7)
     timely = math.abs(now - ms_of(id)) <= ASIDE_MS
   end
   return timely

@@ -45,12 +45,13 @@ local function id_of(priority, entry, flat)
 end
 
 -- The entry that belongs to an id as we make them: its millisecond, and the next two letters as three digits each (100
--- more than their codes). Who stands there needs no place in the index. `head_of` is all of it but the last three.
-local function head_of(id) return string.format('%.0f-%d', ms_of(id), byte(id, 8) + 100) end
+-- more than their codes). Who stands there needs no place in the index. `head_of` is all of it but the last three, of
+-- an id that was made at `ms`.
+local function head_of(id, ms) return string.format('%.0f-%d', ms, byte(id, 8) + 100) end
 
 -- nil of other ids.
 local function place_of(id)
-  return #id == ID_LENGTH and head_of(id) .. byte(id, 9) + 100 or nil
+  return #id == ID_LENGTH and head_of(id, ms_of(id)) .. byte(id, 9) + 100 or nil
 end
 
 -- How the index names an entry: `priority/entry`, of priority 0 the bare entry.

@@ -35,9 +35,9 @@ if #ARGV == 7 and ARGV[5] == '' then
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
     redis.call('HLEN', KEYS[9])  -- as a read that may fail on a key of the wrong type stands before the first write
     local whole, stream = ARGV[7], base .. ':stream:0'
-    local at
-    if math.abs(now - ms_of(whole)) <= ASIDE_MS and byte(whole, ID_LENGTH + 1) == 32 then
-      at = redis.pcall('XADD', stream, head_of(whole) .. byte(whole, 9) + 100, WHOLE, whole)
+    local made, at = ms_of(whole), nil
+    if math.abs(now - made) <= ASIDE_MS and byte(whole, ID_LENGTH + 1) == 32 then
+      at = redis.pcall('XADD', stream, head_of(whole, made) .. byte(whole, 9) + 100, WHOLE, whole)
     end
     if not at or at.err then
       redis.call('HSET', KEYS[9], string.match(whole, '^%S*'), redis.call('XADD', stream, '*', WHOLE, whole))
@@ -115,10 +115,11 @@ end
 
 -- Ids made now say where their jobs stand, when that is behind the last entry; of others the server says it, and the
 -- index knows.
-local letters, head, tails, past = nil, nil, {}, ''
+local letters, made, head, tails, past = '', nil, nil, {}, ''
 local function begin(whole)
+  if sub(whole, 1, 7) ~= sub(letters, 1, 7) then made = ms_of(whole) end
   letters = sub(whole, 1, 8)
-  head = math.abs(now - ms_of(whole)) <= ASIDE_MS and head_of(whole)
+  head = math.abs(now - made) <= ASIDE_MS and head_of(whole, made)
 end
 
 local function add(call, stream, at, whole, job_meta)
