@@ -1,8 +1,11 @@
 """What is known of ended jobs: of ids that were made together one field of the hash tells."""
 
+from itertools import count
+
 import pytest
 
 from chaos.arena import told_by
+from homing.ids import Ids
 from homing.job import Cancelled, NewJob, State
 from tests.conformance.damage import lists_only
 from tests.conformance.driver import Queue, Whole
@@ -63,8 +66,44 @@ def test_few_and_other_ids_have_fields_of_their_own(queue: Queue) -> None:
 def test_ids_that_take_turns_share_fields_too(queue: Queue) -> None:
     pairs = zip(alike(range(10)), alike(range(10), "11111111"), strict=True)
     ids = ended(queue, [job for pair in pairs for job in pair])
-    assert fields(queue).keys() == {b"00000000\n", b"11111111\n"}
+    assert fields(queue).keys() == {b"00000\n", b"11111\n"}
     assert queue.whole() == Whole(completed=sorted(ids))
+
+
+@pytest.mark.parametrize(
+    ("step_ms", "queues", "letters"),
+    [(0.001, 1, 8), (0.001, 8, 7), (0.5, 1, 6), (1, 10, 6), (20, 1, 5), (1_000, 1, 5), (2_000, 1, 0)],
+)
+def test_ids_made_further_apart_share_fewer_letters(
+    queue: Queue, step_ms: float, queues: int, letters: int
+) -> None:
+    """Four or more to a field on the average, whatever the rate at which jobs come in, and for how many queues."""
+    ids = Ids(count(1_764_000_000_000_000_000, int(step_ms * 1e6)).__next__)
+    made = [NewJob(ids.new(), "send", b"[[],{}]") for _ in range(60 * queues)]
+    jobs = made[::queues]
+    assert ended(queue, jobs[:30], jobs[30:]) == [job.id for job in jobs]
+    shared = [field for field in fields(queue) if field.endswith(b"\n")]
+    assert {len(field) for field in shared} == ({letters + 1} if letters else set())
+    assert queue.whole() == Whole(completed=[job.id for job in jobs])
+    removed = [job.id for job in jobs[::2]]
+    assert [queue.remove(one) for one in removed] == [State.COMPLETED] * 30
+    assert [queue.record(job.id).ended_ms for job in jobs[1::2]] == [queue.start_ms] * 15 + [
+        queue.start_ms + 1
+    ] * 15
+    assert [queue.job(one) for one in removed] == [None] * 30
+    assert queue.raw.hget(queue.keys("finished"), "\n") == b"30"
+
+
+@pytest.mark.parametrize("first", ["near", "far"])
+def test_of_the_fields_that_an_id_stands_in_the_later_end_tells(queue: Queue, first: str) -> None:
+    """Somebody gives an id out again, and it ends in other company than before."""
+    near, far = alike(range(5)), [alike(range(1), f"0000000{number}")[0] for number in range(8)]
+    [again, *_] = ended(queue, *((near, far) if first == "near" else (far, near)))
+    assert fields(queue).keys() == {b"00000000\n", b"0000000\n"}
+    assert queue.record(again).ended_ms == queue.start_ms + 1
+    assert queue.remove(again) is State.COMPLETED
+    assert queue.job(again) is None
+    assert queue.raw.hget(queue.keys("finished"), "\n") == b"11"
 
 
 def test_a_field_that_many_share_is_full_one_day(queue: Queue) -> None:

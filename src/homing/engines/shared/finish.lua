@@ -27,22 +27,51 @@ end
 
 -- Bare facts of the newest ends, in two generations of one hash. A fact has a field, id -> 'state ended_ms', and ' 1'
 -- behind it when there was a result, whether or not it is kept. Plain ends of jobs whose ids begin alike, as ids do
--- that were made together, share one: what they begin with and a line end -> ('ended_ms how_many:ids')*. The field
--- named by a line end alone keeps how many facts there are.
-local FACT_HEAD, FACT_SHARED_MIN, FACT_SHARED_BYTES, FACT_MARK = 8, 4, 4096, '\n'
+-- that were made together, share one: the first letters, five (4 s) to eight (a sixty-fourth of a ms), and a line end ->
+-- ('ended_ms how_many:ids')*. The field named by a line end alone keeps how many facts there are.
+local FACT_LETTERS_MIN, FACT_LETTERS_MAX, FACT_MARK = 5, 8, '\n'
+local FACT_SHARED_MIN, FACT_SHARED_BYTES, FACT_LOOKED = 4, 4096, 64
 
 -- Whether a fact may have a field of its own: not under an id that another program spelt as shared fields are.
-local function may_stand_alone(id) return (#id ~= 1 and #id ~= FACT_HEAD + 1) or string.byte(id, -1) ~= 10 end
+local function may_stand_alone(id) return #id > FACT_LETTERS_MAX + 1 or string.byte(id, -1) ~= 10 end
+
+-- The fields that an id may share.
+local function shared_fields(id)
+  local fields = {}
+  for letters = FACT_LETTERS_MIN, #id == ID_LENGTH and FACT_LETTERS_MAX or 0 do
+    fields[#fields + 1] = sub(id, 1, letters) .. FACT_MARK
+  end
+  return fields
+end
+
+-- By how many letters to gather a batch: by as many as leave enough of it together, as the first of it go.
+local function letters_shared(ids)
+  local groups6, groups7, groups8, looked = 0, 0, 0, math.min(#ids, FACT_LOOKED)
+  local a, b, c, d
+  for i = 1, looked do
+    local letter5, letter6, letter7, letter8 = byte(ids[i], 5, 8)
+    if letter8 ~= d or letter7 ~= c or letter6 ~= b or letter5 ~= a then
+      groups8 = groups8 + 1
+      if letter7 ~= c or letter6 ~= b or letter5 ~= a then
+        groups7 = groups7 + 1
+        if letter6 ~= b or letter5 ~= a then groups6 = groups6 + 1 end
+      end
+      a, b, c, d = letter5, letter6, letter7, letter8
+    end
+  end
+  local most = looked / FACT_SHARED_MIN
+  return groups8 <= most and 8 or groups7 <= most and 7 or groups6 <= most and 6 or 5
+end
 
 -- Put plain ends that share fields into the flat list `facts` (field, value)*. Returns the ids of the others.
 local function share(finished, ids, ended, facts)
   -- By how they begin: the fields, and beside them the ids of each in one text.
   local fields, texts, known, others = {}, {}, {}, {}
-  local sub, concat, count = string.sub, table.concat, #ids
+  local concat, count, letters = table.concat, #ids, letters_shared(ids)
   local first, head = 1, nil
   for i = 1, count + 1 do
     local id = ids[i]
-    local this = id and #id == ID_LENGTH and sub(id, 1, FACT_HEAD)
+    local this = id and #id == ID_LENGTH and sub(id, 1, letters)
     if this ~= head then
       if head then
         local n = known[head] or #fields + 1
@@ -102,19 +131,19 @@ end
 
 -- The fact of one generation: as `fact_of`.
 local function fact_in(finished, id)
-  local head = #id == ID_LENGTH and string.sub(id, 1, FACT_HEAD) .. FACT_MARK
-  local kept = redis.call('HMGET', finished, id, head or FACT_MARK)
-  local place = head and kept[2] and shared_place(kept[2], id)
+  local kept = redis.call('HMGET', finished, id, unpack(shared_fields(id)))
   local state, ended, returned = string.match(may_stand_alone(id) and kept[1] or '', '^(%a+) (%d+) ?(1?)$')
-  if place and tonumber(place[1]) > tonumber(ended or -1) then return 'completed', place[1], '' end
+  for i = 2, #kept do
+    local place = kept[i] and shared_place(kept[i], id)
+    if place and tonumber(place[1]) > tonumber(ended or -1) then state, ended, returned = 'completed', place[1], '' end
+  end
   return state, ended, returned
 end
 
 local function count_facts(finished) return tonumber(redis.call('HGET', finished, FACT_MARK) or 0) end
 
--- Take an id out of the field that it shares. Returns how many facts are gone.
-local function forget_shared(finished, id)
-  local field = string.sub(id, 1, FACT_HEAD) .. FACT_MARK
+-- Take an id out of a field that it shares. Returns how many facts are gone.
+local function forget_shared(finished, field, id)
   local text = redis.call('HGET', finished, field)
   local place = text and shared_place(text, id)
   if not place then return 0 end
@@ -138,7 +167,7 @@ local function forget_facts(finished, ids)
   local gone = 0
   for _, id in ipairs(ids) do
     if may_stand_alone(id) then gone = gone + redis.call('HDEL', finished, id) end
-    if #id == ID_LENGTH then gone = gone + forget_shared(finished, id) end
+    for _, field in ipairs(shared_fields(id)) do gone = gone + forget_shared(finished, field, id) end
   end
   if gone > 0 then redis.call('HINCRBY', finished, FACT_MARK, -gone) end
 end

@@ -44,14 +44,35 @@ local function id_of(priority, entry, flat)
   return fit(id) or priority .. '.' .. entry
 end
 
--- The entry that belongs to an id as we make them: its millisecond, and the next two letters as three digits each (100
--- more than their codes). Who stands there needs no place in the index. `head_of` is all of it but the last three, of
--- an id that was made at `ms`.
-local function head_of(id, ms) return string.format('%.0f-%d', ms, byte(id, 8) + 100) end
+-- The entry that belongs to an id as we make them, nil of other ids: its millisecond, and the next two letters as three
+-- digits each (100 more than their codes). Who stands there needs no place in the index.
+local function place_at(id, ms) return string.format('%.0f-%d%d', ms, byte(id, 8) + 100, byte(id, 9) + 100) end
+local function place_of(id) return #id == ID_LENGTH and place_at(id, ms_of(id)) or nil end
 
--- nil of other ids.
-local function place_of(id)
-  return #id == ID_LENGTH and head_of(id, ms_of(id)) .. byte(id, 9) + 100 or nil
+-- The same for many, one after the other: of the last one its sixth and eighth letters, its ms and its place but for the
+-- ninth letter (`head`), and what these were made from. A number becomes a text slowly, and neighbours are near.
+local six, seventh, eighth, made, head = '', nil, nil, nil, nil
+local six_ms, hundred, hundred_text, tails, digits = 0, nil, nil, {}, {}
+
+-- The text of an eighth or a ninth letter.
+local function tail_of(letter)
+  local text = tails[letter] or tostring(letter + 100)
+  tails[letter] = text
+  return text
+end
+
+local function look_at(whole, letter7, letter8)
+  local start = sub(whole, 1, 6)
+  if start ~= six then six, six_ms = start, ms_of(start) end
+  made, seventh, eighth = six_ms + code_of(letter7), letter7, letter8
+  if not hundred or made < hundred or made >= hundred + 100 then
+    local count = math.floor(made / 100)
+    hundred, hundred_text = count * 100, string.format('%.0f', count)
+  end
+  local rest = made - hundred
+  local text = digits[rest] or sub(tostring(rest + 100), 2)
+  digits[rest] = text
+  head = hundred_text .. text .. '-' .. tail_of(letter8)
 end
 
 -- How the index names an entry: `priority/entry`, of priority 0 the bare entry.

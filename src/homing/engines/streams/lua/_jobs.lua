@@ -84,20 +84,17 @@ end
 -- Claimed jobs as Python reads them, behind those in the flat list `jobs`: (ref, whole)*, of some (ref, {...})*.
 -- Whether what stands where an id says is an id in all its letters is looked at there, in a fifth of the time.
 local function hand_out(base, priority, entries, jobs)
-  local at, letters, ms, head, tails, where = #jobs, '', nil, nil, {}, nil
+  local at, where = #jobs, nil
   for i = 1, #entries do
     local entry, flat = entries[i][1], entries[i][2]
     local whole = flat[2]
     jobs[at + i * 2 - 1] = ref_of(priority, entry)
-    local last = flat[1] == WHOLE and not flat[3] and byte(whole, ID_LENGTH + 1) == 32 and byte(whole, 9)
-    if last then
-      if sub(whole, 1, 8) ~= letters then
-        if sub(whole, 1, 7) ~= sub(letters, 1, 7) then ms = ms_of(whole) end
-        letters, head = sub(whole, 1, 8), head_of(whole, ms)
-      end
-      if not tails[last] then tails[last] = tostring(last + 100) end -- a number becomes a text so slowly
+    local ours, letter7, letter8, letter9 = false, byte(whole, 7, 9)
+    if flat[1] == WHOLE and not flat[3] and byte(whole, ID_LENGTH + 1) == 32 then
+      if letter8 ~= eighth or letter7 ~= seventh or sub(whole, 1, 6) ~= six then look_at(whole, letter7, letter8) end
+      ours = entry == head .. (tails[letter9] or tail_of(letter9))
     end
-    if last and entry == head .. tails[last] then
+    if ours then
       jobs[at + i * 2] = whole
     else
       jobs[at + i * 2] = false

@@ -37,7 +37,7 @@ if #ARGV == 7 and ARGV[5] == '' then
     local whole, stream = ARGV[7], base .. ':stream:0'
     local made, at = ms_of(whole), nil
     if math.abs(now - made) <= ASIDE_MS and byte(whole, ID_LENGTH + 1) == 32 then
-      at = redis.pcall('XADD', stream, head_of(whole, made) .. byte(whole, 9) + 100, WHOLE, whole)
+      at = redis.pcall('XADD', stream, place_at(whole, made), WHOLE, whole)
     end
     if not at or at.err then
       redis.call('HSET', KEYS[9], string.match(whole, '^%S*'), redis.call('XADD', stream, '*', WHOLE, whole))
@@ -115,12 +115,7 @@ end
 
 -- Ids made now say where their jobs stand, when that is behind the last entry; of others the server says it, and the
 -- index knows.
-local letters, made, head, tails, past = '', nil, nil, {}, ''
-local function begin(whole)
-  if sub(whole, 1, 7) ~= sub(letters, 1, 7) then made = ms_of(whole) end
-  letters = sub(whole, 1, 8)
-  head = math.abs(now - made) <= ASIDE_MS and head_of(whole, made)
-end
+local past, earliest, latest = '', now - ASIDE_MS, now + ASIDE_MS
 
 local function add(call, stream, at, whole, job_meta)
   if job_meta == '' then return call('XADD', stream, at, WHOLE, whole) end
@@ -141,11 +136,12 @@ local function add_run(stream, run)
   for i = run[2], run[3] - 1 do
     if not skipped[i] then
       local whole, done = ARGV[i], false
-      if sub(whole, 1, 8) ~= letters then begin(whole) end
-      if head and head > past and not chosen and byte(whole, ID_LENGTH + 1) == 32 then
-        local last = byte(whole, 9)
-        if not tails[last] then tails[last] = tostring(last + 100) end -- a number becomes a text so slowly
-        done = not add(redis.pcall, stream, head .. tails[last], whole, job_meta).err
+      if not chosen and byte(whole, ID_LENGTH + 1) == 32 then
+        local letter7, letter8, letter9 = byte(whole, 7, 9)
+        if letter8 ~= eighth or letter7 ~= seventh or sub(whole, 1, 6) ~= six then look_at(whole, letter7, letter8) end
+        if head > past and made >= earliest and made <= latest then
+          done = not add(redis.pcall, stream, head .. (tails[letter9] or tail_of(letter9)), whole, job_meta).err
+        end
       end
       if not done then add_behind(stream, priority, whole, job_meta) end
       if process ~= '' then redis.call('HSET', KEYS[7], string.match(whole, '^%S*'), process) end
