@@ -201,6 +201,17 @@ def test_a_scheduled_job_shows_its_due_time(queue: Queue) -> None:
     assert job.created_ms == queue.start_ms
 
 
+def test_a_list_job_says_when_it_was_made_where_its_id_does_not(queue: Queue) -> None:
+    """Of a batch whose ids are as near to each other as can be."""
+    if queue.engine.name != "lists":
+        pytest.skip("a stream's jobs stand in entries")
+    moments = [*range(-1_070, -930), *range(930, 1_070)]
+    jobs = [replace(B, id=made_at(queue.now_ms + moment, 0)) for moment in moments]
+    queue.enqueue(*jobs)
+    told = [queue.raw.hget(queue.keys.job(job.id), "created_ms") is not None for job in jobs]
+    assert told == [abs(moment) > 1_000 for moment in moments]
+
+
 def test_the_hash_of_a_list_job_says_while_it_is_new_and_plain(queue: Queue) -> None:
     """What claim reads of a job that says so is all that there is."""
     if queue.engine.name != "lists":

@@ -194,11 +194,13 @@ def test_a_chosen_id_shares_no_field(queue: Queue) -> None:
 def test_an_id_spelt_like_a_shared_field_leaves_no_fact(queue: Queue) -> None:
     """It is another program's: on streams such an id is none."""
     lists_only(queue)
-    ids = ended(queue, alike(range(5)), [NewJob("\n", "", b"1"), NewJob("00000000\n", "", b"1"), A])
-    assert queue.whole() == Whole(completed=[*ids[:5], "a"])
-    assert (queue.job("\n"), queue.job("00000000\n")) == (None, None)
-    assert (queue.remove("\n"), queue.remove("00000000\n")) == (None, None)
-    assert queue.whole() == Whole(completed=[*ids[:5], "a"])
+    spelt = ["\n", "00000\n", "00000000\n"]
+    longer = "000000000\n"
+    ids = ended(queue, alike(range(5)), [NewJob(one, "", b"1") for one in (*spelt, longer)], [A])
+    assert queue.whole() == Whole(completed=sorted([*ids[:5], longer, "a"]))
+    assert [(queue.job(one), queue.remove(one)) for one in spelt] == [(None, None)] * 3
+    assert queue.whole() == Whole(completed=sorted([*ids[:5], longer, "a"]))
+    assert queue.remove(longer) is State.COMPLETED
 
 
 @pytest.mark.parametrize("limit", [1, 40, 1_000])

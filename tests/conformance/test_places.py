@@ -3,6 +3,7 @@
 import pytest
 from msgspec.structs import replace
 
+from homing.checksum import checksum
 from homing.ids import new_id
 from homing.job import Ack, Again, Dead, Decision, Enqueued, HandBack, NewJob, State
 from tests.conformance.damage import mends, streams_only
@@ -38,6 +39,56 @@ def test_jobs_made_now_stand_where_their_ids_say(queue: Queue, at_once: bool) ->
     record = queue.record(jobs[2].id)
     assert (record.state, record.task, record.payload) == (State.WAITING, "send", TEXT)
     assert queue.whole() == Whole(waiting=ids(jobs))
+
+
+def test_a_batch_of_many_moments_stands_where_its_ids_say(queue: Queue) -> None:
+    """Of neighbours the letters differ that say days, 64 ms, one, or what came within it; a later run goes back in time."""
+    moments = [
+        (-999, 0),
+        (-999, 1),
+        (-999, 64),
+        (-935, 64),
+        (-934, 64),
+        (-899, 9),
+        (-100, 9),
+        (0, 9),
+        (36, 9),
+        (100, 9),
+    ]
+    moments += [(164, 9), (900, 9), (1_000, 9)]
+    jobs = [NewJob(made_at(queue.now_ms + moment, number), "send", TEXT) for moment, number in moments]
+    queue.enqueue(*jobs[1::2], *[at_priority(job, -1) for job in jobs[::2]])
+    if queue.engine.name == "streams":
+        assert _indexed(queue) == []
+        for priority, some in ((0, moments[1::2]), (-1, moments[::2])):
+            assert _entries(queue, priority) == [
+                f"{queue.now_ms + ms}-{_place(number)}" for ms, number in some
+            ]
+    assert queue.whole() == Whole(waiting=ids(jobs[1::2] + jobs[::2]))
+    assert [queue.record(job.id).id for job in jobs] == ids(jobs)
+    assert ids(queue.claim(queue.register())) == ids(jobs[1::2] + jobs[::2])
+    assert queue.engine.name == "lists" or _indexed(queue) == []
+
+
+def _place(number: int) -> str:
+    """The second half of an entry: the eighth and ninth letters of an id, 100 more than their codes."""
+    return "".join(str(ord(letter) + 100) for letter in made_at(0, number)[7:9])
+
+
+@pytest.mark.parametrize(("earlier_ms", "further"), [(64, 1), (1, 1), (64 * 64, 1), (0, 65)])
+def test_who_stands_beside_ours_under_an_id_of_another_place_is_found(
+    queue: Queue, earlier_ms: int, further: int
+) -> None:
+    """Another program put it there: all but a few letters are those of its neighbour."""
+    streams_only(queue)
+    now_ms = queue.now_ms | 63  # the last of its 64
+    ours, theirs = made_at(now_ms, 0), made_at(now_ms - earlier_ms, further)
+    queue.enqueue(NewJob(ours, "send", TEXT))
+    sealed = {"homing": f"{theirs} {checksum('send', b'[[],{}]').decode()} send\n[[],{{}}]"}
+    queue.raw.xadd(queue.keys.stream(0), sealed, id=f"{now_ms}-{_place(0)[:3]}{_place(further)[3:]}")
+    assert ids(queue.claim(queue.register())) == [ours, theirs]
+    assert _indexed(queue) == [theirs]
+    assert queue.record(theirs).state is State.ACTIVE
 
 
 def test_they_are_claimed_and_settled_like_all_others(queue: Queue) -> None:
