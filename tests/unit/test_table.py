@@ -117,6 +117,38 @@ def test_many_end_in_a_moment_where_short_jobs_wait(
     assert of.plenty() is many
 
 
+@pytest.mark.parametrize(
+    ("slots", "a_second", "held", "room", "wake_at"),
+    [
+        (4, 100_000, 0, 500, -1),  # at first, too, no more than a portion
+        (4, 100_000, 504, 500, 252),  # 1,000 ahead and four to start: half of these have begun
+        (4, 100_000, 505, 0, 504),  # room for 499
+        (4, 100_000, 1_004, 0, 504),
+        (4, 4_000, 0, 404, -1),
+        (4, 4_000, 204, 200, 102),
+        (4, 4_000, 205, 0, 204),
+        (4_000, 100_000, 0, 4_000, -1),  # slots are filled at once
+        (4_000, 100_000, 7_500, 500, 7_500 // 2),
+        (4_000, 100_000, 7_501, 0, 7_500),
+    ],
+)
+def test_a_buffer_is_filled_in_portions(
+    lease: Lease, slots: int, a_second: int, held: int, room: int, wake_at: int
+) -> None:
+    """Of the `held` jobs that wait only `wake_at` still do when the claimer looks again."""
+    of = Table({"async": slots}, {"q": {"async"}}, lambda: 0)
+    pace = of.benches["async"].pace
+    pace.busy(0.0)
+    for _ in range(10):
+        pace.ended(0.00001)
+    pace.idle(10 / a_second)
+    for number in range(held):
+        of.put(entry(lease, number))
+    assert of.room("q") == room
+    of.benches["async"].look_again()
+    assert of.benches["async"].wake_at == wake_at
+
+
 def test_heavy_jobs_are_claimed_in_small_numbers(lease: Lease) -> None:
     of = Table({"async": 100}, {"q": {"async"}}, lambda: 0)
     heavy = entry(lease, 1)

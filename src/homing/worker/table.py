@@ -15,9 +15,11 @@ Kind = Literal["async", "thread", "process"]
 
 #: A buffer holds about what its slots can run in this time.
 HORIZON_S = 0.1
-#: … and no more than this, or than its slots: jobs that began together end together. More would make claims whose
-#: replies a server writes in several pieces of 64 KB, with other scripts in between, while the slots wait.
-PREFETCH_MAX = 700
+#: … and no more than this, or than its slots: jobs that began together end together.
+PREFETCH_MAX = 1_000
+#: So many at a time, where they only fill a buffer: of more a server writes the reply in several pieces of 64 KB, with
+#: other scripts in between, while the slots wait.
+PORTION = 500
 #: Of at least PLENTY in a buffer, FAST or more being over within the horizon, many end in a moment.
 PLENTY, FAST = 100, 500
 #: The bytes of payload that one claim should bring, as the jobs before went.
@@ -115,9 +117,11 @@ class Bench:
         return len(self.free) - len(self.buffer)
 
     def look_again(self) -> None:
-        """Say when the claimer should: once half of the prefetch has room again, or half of what waits now has begun."""
+        """Say when the claimer should: once a portion, or half of the prefetch, has room again, or half of what waits
+        now has begun.
+        """
         waiting = len(self.buffer)
-        roomy_at = len(self.free) + self.pace.fit // 2
+        roomy_at = len(self.free) + max(self.pace.fit // 2, self.pace.fit - PORTION)
         self.wake_at = roomy_at if waiting // 2 < roomy_at < waiting else waiting // 2 if waiting else -1
 
     def take(self, now_s: float) -> int:
@@ -204,8 +208,11 @@ class Table:
         if crowded is not None and now_s < crowded[1]:
             return max(0, self.benches[crowded[0]].spare)
         spare = sum(bench.spare for bench in benches)
-        # With slots to fill one job is worth a trip; to fill a buffer, only half a buffer is.
-        return max(0, spare + extra) if spare > 0 or spare + extra >= (extra + 1) // 2 > 0 else 0
+        room = spare + extra
+        # With slots to fill one job is worth a trip; to fill a buffer, only half a buffer or a portion is.
+        if spare > 0 or room >= min((extra + 1) // 2, PORTION) > 0:
+            return max(0, min(room, max(spare, PORTION)))
+        return 0
 
     def weighed(self, queue: str, jobs: Sequence[Claimed]) -> None:
         """Learn from a claim how heavy the jobs of this queue are, so that the next one is no flood."""
