@@ -210,6 +210,10 @@ def test_a_list_job_says_when_it_was_made_where_its_id_does_not(queue: Queue) ->
     queue.enqueue(*jobs)
     told = [queue.raw.hget(queue.keys.job(job.id), "created_ms") is not None for job in jobs]
     assert told == [abs(moment) > 1_000 for moment in moments]
+    # A caller may choose one that is spelt like ours, but for a letter.
+    odd = f"{made_at(queue.now_ms, 1)[:-1]}:"
+    queue.enqueue(chosen(replace(B, id=odd)))
+    assert queue.record(odd).created_ms == queue.now_ms
 
 
 def test_the_hash_of_a_list_job_says_while_it_is_new_and_plain(queue: Queue) -> None:

@@ -9,7 +9,7 @@ from homing.ids import Ids
 from homing.job import Cancelled, NewJob, State
 from tests.conformance.damage import lists_only
 from tests.conformance.driver import Queue, Whole
-from tests.conformance.jobs import A, B, awaited, chosen
+from tests.conformance.jobs import A, B, awaited, chosen, made_at
 
 #: As many as a field takes before it is full, and more than one settle.
 MANY = 400
@@ -66,7 +66,7 @@ def test_few_and_other_ids_have_fields_of_their_own(queue: Queue) -> None:
 def test_ids_that_take_turns_share_fields_too(queue: Queue) -> None:
     pairs = zip(alike(range(10)), alike(range(10), "11111111"), strict=True)
     ids = ended(queue, [job for pair in pairs for job in pair])
-    assert fields(queue).keys() == {b"00000\n", b"11111\n"}
+    assert fields(queue).keys() == {b"00000000\n", b"11111111\n"}
     assert queue.whole() == Whole(completed=sorted(ids))
 
 
@@ -92,6 +92,39 @@ def test_ids_made_further_apart_share_fewer_letters(
     ] * 15
     assert [queue.job(one) for one in removed] == [None] * 30
     assert queue.raw.hget(queue.keys("finished"), "\n") == b"30"
+
+
+def test_ids_of_two_producers_whose_clocks_differ_share_fields_too(queue: Queue) -> None:
+    """They end in turns, and each of the two has its own letters."""
+    early, late = ([made_at(queue.now_ms + ms, number) for number in range(20)] for ms in (0, 100))
+    ids = [job_id for pair in zip(early, late, strict=True) for job_id in pair]
+    ended(queue, [NewJob(job_id, "send", b"[[],{}]") for job_id in ids])
+    assert fields(queue).keys() == {one[0][:8].encode() + b"\n" for one in (early, late)}
+    assert queue.whole() == Whole(completed=sorted(ids))
+
+
+def test_an_id_that_ended_twice_in_one_company_can_be_removed(queue: Queue) -> None:
+    [first, *others] = ended(queue, alike(range(5)), alike(range(5)))[:5]
+    assert queue.remove(first) is State.COMPLETED
+    assert queue.job(first) is None
+    assert queue.raw.hget(queue.keys("finished"), "\n") == b"8"
+    assert [queue.record(one).ended_ms for one in others] == [queue.start_ms + 1] * 4
+
+
+def test_a_page_of_shared_facts_is_no_longer_than_asked(queue: Queue) -> None:
+    ids = Ids(count(1_764_000_000_000_000_000, 300_000).__next__)
+    jobs = [NewJob(ids.new(), "send", b"[[],{}]") for _ in range(2_000)]
+    ended(queue, *(jobs[at : at + 400] for at in range(0, 2_000, 400)))
+    assert len(fields(queue)) < 50
+    found: list[str] = []
+    page = queue.do(queue.engine.peek(State.COMPLETED, limit=50))
+    while True:
+        assert len(page.jobs) <= 50
+        found += [job.id for job in page.jobs]
+        if not page.cursor:
+            break
+        page = queue.do(queue.engine.peek(State.COMPLETED, limit=50, cursor=page.cursor))
+    assert sorted(found) == [job.id for job in jobs]
 
 
 @pytest.mark.parametrize("first", ["near", "far"])

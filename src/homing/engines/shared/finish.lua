@@ -27,10 +27,10 @@ end
 
 -- Bare facts of the newest ends, in two generations of one hash. A fact has a field, id -> 'state ended_ms', and ' 1'
 -- behind it when there was a result, whether or not it is kept. Plain ends of jobs whose ids begin alike, as ids do
--- that were made together, share one: the first letters, five (4 s) to eight (a sixty-fourth of a ms), and a line end ->
--- ('ended_ms how_many:ids')*. The field named by a line end alone keeps how many facts there are.
+-- that were made together, share one: the first letters, five (4 s), six (64 ms), seven (a ms) or eight (16 that one process
+-- made in a ms), and a line end -> ('ended_ms how_many:ids')*. The field named by a line end alone keeps how many facts there are.
 local FACT_LETTERS_MIN, FACT_LETTERS_MAX, FACT_MARK = 5, 8, '\n'
-local FACT_SHARED_MIN, FACT_SHARED_BYTES, FACT_LOOKED = 4, 4096, 64
+local FACT_SHARED_MIN, FACT_SHARED_BYTES = 4, 4096
 
 -- Whether a fact may have a field of its own: not under an id that another program spelt as shared fields are.
 local function may_stand_alone(id) return #id > FACT_LETTERS_MAX + 1 or string.byte(id, -1) ~= 10 end
@@ -44,44 +44,43 @@ local function shared_fields(id)
   return fields
 end
 
--- By how many letters to gather a batch: by as many as leave enough of it together, as the first of it go.
-local function letters_shared(ids)
-  local groups6, groups7, groups8, looked = 0, 0, 0, math.min(#ids, FACT_LOOKED)
-  local a, b, c, d
-  for i = 1, looked do
-    local letter5, letter6, letter7, letter8 = byte(ids[i], 5, 8)
-    if letter8 ~= d or letter7 ~= c or letter6 ~= b or letter5 ~= a then
-      groups8 = groups8 + 1
-      if letter7 ~= c or letter6 ~= b or letter5 ~= a then
-        groups7 = groups7 + 1
-        if letter6 ~= b or letter5 ~= a then groups6 = groups6 + 1 end
-      end
-      a, b, c, d = letter5, letter6, letter7, letter8
-    end
-  end
-  local most = looked / FACT_SHARED_MIN
-  return groups8 <= most and 8 or groups7 <= most and 7 or groups6 <= most and 6 or 5
-end
-
--- Put plain ends that share fields into the flat list `facts` (field, value)*. Returns the ids of the others.
-local function share(finished, ids, ended, facts)
-  -- By how they begin: the fields, and beside them the ids of each in one text.
-  local fields, texts, known, others = {}, {}, {}, {}
-  local concat, count, letters = table.concat, #ids, letters_shared(ids)
-  local first, head = 1, nil
-  for i = 1, count + 1 do
+-- Gather ids by their first letters: the fields, beside them the ids of each in one text, and the ids that share none;
+-- nil when it takes more than `most` fields.
+local function gather(ids, letters, most)
+  local fields, known, others, many, runs, first, head = {}, {}, {}, 0, {}, 1, nil
+  for i = 1, #ids + 1 do
     local id = ids[i]
     local this = id and #id == ID_LENGTH and sub(id, 1, letters)
     if this ~= head then
       if head then
-        local n = known[head] or #fields + 1
-        known[head], fields[n] = n, head .. FACT_MARK
-        texts[n] = (texts[n] or '') .. concat(ids, '', first, i - 1)
+        local n = known[head]
+        if not n then
+          if many == most then return nil end
+          n, many = many + 1, many + 1
+          known[head], fields[n] = n, head .. FACT_MARK
+        end
+        runs[#runs + 1] = { n, first, i - 1 }
       end
       first, head = i, this
     end
     if this == false then others[#others + 1] = id end
   end
+  local texts = {}
+  for _, run in ipairs(runs) do
+    local n = run[1]
+    texts[n] = (texts[n] or '') .. table.concat(ids, '', run[2], run[3])
+  end
+  return fields, texts, others
+end
+
+-- Put plain ends that share fields into the flat list `facts` (field, value)*, by as many letters as leave them together
+-- in fours. Returns the ids of the others.
+local function share(finished, ids, ended, facts)
+  local letters, most, fields, texts, others = FACT_LETTERS_MAX, math.floor(#ids / FACT_SHARED_MIN), nil, nil, nil
+  repeat
+    fields, texts, others = gather(ids, letters, letters > FACT_LETTERS_MIN and most)
+    letters = letters - 1
+  until fields
 
   local kept = fields[1] and redis.call('HMGET', finished, unpack(fields))
   for i, text in ipairs(texts) do
@@ -118,13 +117,16 @@ local function shared_place(text, id)
   end
 end
 
--- All ids of a shared field.
+-- All ids of a shared field, and beside them the ms of their ends.
 local function shared_ids(text)
-  local found, from = {}, 1
+  local found, ends, many, from = {}, {}, 0, 1
   while true do
     local ended, ids, past = shared_part(text, from)
-    if not ended then return found end
-    for at = ids, past - 1, ID_LENGTH do found[#found + 1] = string.sub(text, at, at + ID_LENGTH - 1) end
+    if not ended then return found, ends end
+    for at = ids, past - 1, ID_LENGTH do
+      many = many + 1
+      found[many], ends[many] = string.sub(text, at, at + ID_LENGTH - 1), ended
+    end
     from = past
   end
 end
@@ -142,24 +144,26 @@ end
 
 local function count_facts(finished) return tonumber(redis.call('HGET', finished, FACT_MARK) or 0) end
 
--- Take an id out of a field that it shares. Returns how many facts are gone.
+-- Take an id out of a field that it shares, as often as it stands there. Returns how many facts are gone.
 local function forget_shared(finished, field, id)
-  local text = redis.call('HGET', finished, field)
-  local place = text and shared_place(text, id)
-  if not place then return 0 end
-  local ended, from, ids, past, count, at = unpack(place)
-  local left = ''
-  if count > 1 then
-    left = ended .. ' ' .. count - 1 .. ':' .. string.sub(text, ids, at - 1)
-      .. string.sub(text, at + ID_LENGTH, past - 1)
+  local text, gone = redis.call('HGET', finished, field) or '', 0
+  local place = shared_place(text, id)
+  while place do
+    local ended, from, ids, past, count, at = unpack(place)
+    local left = ''
+    if count > 1 then
+      left = ended .. ' ' .. count - 1 .. ':' .. string.sub(text, ids, at - 1)
+        .. string.sub(text, at + ID_LENGTH, past - 1)
+    end
+    text, gone = string.sub(text, 1, from - 1) .. left .. string.sub(text, past), gone + 1
+    place = shared_place(text, id)
   end
-  left = string.sub(text, 1, from - 1) .. left .. string.sub(text, past)
-  if left == '' then
+  if gone > 0 and text == '' then
     redis.call('HDEL', finished, field)
-  else
-    redis.call('HSET', finished, field, left)
+  elseif gone > 0 then
+    redis.call('HSET', finished, field, text)
   end
-  return 1
+  return gone
 end
 
 -- Forget the facts of these ids in one generation.

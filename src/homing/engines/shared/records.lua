@@ -6,11 +6,8 @@ local function add_fields(record, fields)
   return record
 end
 
--- An ended job that left a fact or a result, or nil.
-local function ended_record(base, id)
-  local state, ended, returned = fact_of(base, id)
-  local kept = redis.call('GET', base .. ':result:' .. id)
-  if not state and not kept then return nil end
+-- An ended job of which this fact is known, or none, and perhaps a result.
+local function record_of_end(id, state, ended, returned, kept)
   local record = { 'id', id, 'state', state or string.match(kept, '^(%a+)\n') }
   if ended then
     record[#record + 1] = 'ended_ms'
@@ -22,6 +19,14 @@ local function ended_record(base, id)
     record[#record + 1] = string.match(kept, '^%a+\n(.*)$')
   end
   return record
+end
+
+-- An ended job that left a fact or a result, or nil.
+local function ended_record(base, id)
+  local state, ended, returned = fact_of(base, id)
+  local kept = redis.call('GET', base .. ':result:' .. id)
+  if not state and not kept then return nil end
+  return record_of_end(id, state, ended, returned, kept)
 end
 
 -- A job that stands in a hash under its id (scheduled, dead, and all jobs of the lists engine).
@@ -53,29 +58,48 @@ local function scored_page(base, key, state, offset, limit)
   return { more and '1:' .. (offset + #records) or '', records }
 end
 
--- One field may keep the facts of many jobs.
+-- The facts of a state among fields and their values: (id, ended_ms, '1' when there was a result)*.
+local function facts_among(fields, state)
+  local facts, many = {}, 0
+  local function add(id, ended, returned)
+    facts[many + 1], facts[many + 2], facts[many + 3] = id, ended, returned
+    many = many + 3
+  end
+  for i = 1, #fields, 2 do
+    local field, value = fields[i], fields[i + 1]
+    if may_stand_alone(field) then
+      local said, ended, returned = string.match(value, '^(%a+) (%d+) ?(1?)$')
+      if said == state then add(field, ended, returned) end
+    elseif state == 'completed' then
+      local ids, ends = shared_ids(value)
+      for n = 1, #ids do add(ids[n], ends[n], '') end
+    end
+  end
+  return facts
+end
+
+-- Looks that a page takes at the most.
 local FACT_SCANS = 16
 
--- A page of the facts of ended jobs, in no order, newest generation first.
+-- A page of the facts of ended jobs, in no order, newest generation first. A look brings what stands in one bucket of the
+-- hash, or more, which may be thousands: a cursor is 'generation:cursor of HSCAN:facts that went before at this look'.
 local function facts_page(base, finished, finished_old, state, cursor, limit)
-  local generation, at = string.match(cursor, '^(%d+):(%d+)$')
-  generation, at = tonumber(generation or 1), at or '0'
-  local records = {}
-  local function add(id)
-    if generation == 1 or not fact_in(finished, id) then records[#records + 1] = ended_record(base, id) end
-  end
+  local generation, at, past = string.match(cursor, '^(%d+):(%d+):?(%d*)$')
+  generation, at, past = tonumber(generation or 1), at or '0', tonumber(past) or 0
+  local hash, records = generation == 1 and finished or finished_old, {}
+  local fields = limit * redis.call('HLEN', hash) / math.max(1, count_facts(hash))
   for _ = 1, FACT_SCANS do
-    local found = redis.call('HSCAN', generation == 1 and finished or finished_old, at, 'COUNT',
-      math.ceil(limit / FACT_SCANS))
-    for i = 1, #found[2], 2 do
-      local field, value = found[2][i], found[2][i + 1]
-      if not may_stand_alone(field) then
-        for _, id in ipairs(state == 'completed' and shared_ids(value) or {}) do add(id) end
-      elseif string.match(value, '^%a+') == state then
-        add(field)
+    local found = redis.call('HSCAN', hash, at, 'COUNT', math.max(1, math.ceil(fields / FACT_SCANS)))
+    local facts = facts_among(found[2], state)
+    for n = past * 3 + 1, #facts, 3 do
+      local id = facts[n]
+      if #records == limit then return { generation .. ':' .. at .. ':' .. (n - 1) / 3, records } end
+      if generation == 1 or not fact_in(finished, id) then
+        local kept = redis.call('GET', base .. ':result:' .. id)
+        records[#records + 1] = record_of_end(id, state, facts[n + 1], facts[n + 2], kept)
       end
     end
-    at = found[1]
+    at, past = found[1], 0
     if at == '0' then return { generation == 1 and '2:0' or '', records } end
     if #records >= limit then break end
   end

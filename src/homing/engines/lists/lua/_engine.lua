@@ -33,18 +33,23 @@ local function let_go(base, active, id, priority, now, why)
   end
 end
 
--- A claimed job as Python reads it, behind those in the flat list `jobs`: (id, ref, whole)*, of what has a past, a meta, an
--- id that does not say since when it waits, or is another program's, (id, ref, {whole, task, payload, sum, attempt,
--- meta, since or '', fields})*. What has no body is dropped and counted, what is no hash is buried raw; the rest of the
--- batch goes on.
+-- A claimed job as Python reads it, behind those in the flat list `jobs`: (id, ref, whole)*. Returns what its hash says of
+-- one of which that is not all.
+local function hand_out_new(job, id, priority, worker, jobs)
+  local read, at = redis.pcall('HMGET', job, 'state', WHOLE), #jobs
+  if read[1] ~= NEW or priority ~= '0' or not read[2] then return read end
+  redis.call('HSET', job, 'state', 'active', 'worker', worker)
+  jobs[at + 1], jobs[at + 2], jobs[at + 3] = id, priority, read[2]
+  return nil
+end
+
+-- Any of them: of what has a past, a meta, an id that does not say since when it waits, or is another program's, (id, ref,
+-- {whole, task, payload, sum, attempt, meta, since or '', fields})*. What has no body is dropped and counted, what is no
+-- hash is buried raw; the rest of the batch goes on.
 local function hand_out(base, active, id, priority, worker, now, new, jobs)
   local job, at = base .. ':job:' .. id, #jobs
-  local read = redis.pcall('HMGET', job, 'state', WHOLE)
-  if read[1] == NEW and priority == '0' and read[2] then
-    redis.call('HSET', job, 'state', 'active', 'worker', worker)
-    jobs[at + 1], jobs[at + 2], jobs[at + 3] = id, priority, read[2]
-    return
-  end
+  local read = hand_out_new(job, id, priority, worker, jobs)
+  if not read then return end
   local own = read.err and {} or redis.call('HMGET', job, 'task', 'payload', 'sum')
   -- What has no payload is another program's, and all of its fields are its message.
   local fields = not read.err and not read[2] and not own[2] and redis.call('HGETALL', job)

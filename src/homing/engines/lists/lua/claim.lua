@@ -17,7 +17,48 @@
 -- Returns {server time, ms until something is due or -1, paused, more, token, alone, jobs}.
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
-local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
+local limit, jobs = tonumber(ARGV[3]), {}
+local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'seen_ms', 'clock_ms', 'lease_ms', 'token')
+
+-- Move the oldest of a list, at most `most`, to the active list. Returns them in the order of claiming.
+local function move(list, most)
+  local ids, moved = redis.call('LRANGE', list, -most, -1), {}
+  for i = #ids, 1, -1 do moved[#moved + 1] = ids[i] end
+  if not moved[1] then return moved end
+  redis.call('LPUSH', active, unpack(moved))
+  redis.call('LTRIM', list, 0, -#moved - 1)
+  return moved
+end
+
+-- From most queues nothing can be claimed but new jobs of one priority, by a worker that may: that needs few of the shared
+-- functions, and goes before the others are made. What it does is what the rest would do.
+local moved, told = {}, 0
+if kept[1] == ENGINE and tonumber(kept[2] or 0) == DATA_VERSION and kept[3] == '0' and not kept[4] and limit > 0 then
+  local known, due = redis.call('HMGET', KEYS[4], 'number', 'alone'), due_in(KEYS[6], now)
+  if tonumber(redis.call('ZSCORE', KEYS[3], ARGV[2]) or -1) >= 0 and tonumber(known[1] or -1) < tonumber(ARGV[4])
+    and not known[2] and due ~= 0 and redis.call('EXISTS', base .. ':alone') == 0 then
+    moved = move(base .. ':waiting:0', limit)
+    while moved[told + 1] and not hand_out_new(base .. ':job:' .. moved[told + 1], moved[told + 1], '0', ARGV[2], jobs) do
+      told = told + 1
+    end
+    if told == #moved then
+      local clock = clock_at(now, kept[5], kept[6], kept[7])
+      redis.call('HSET', KEYS[4], 'number', ARGV[4])
+      if told == 0 then
+        redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock)
+        return { now, due, 0, 0, '0', 0, jobs }
+      end
+      local token = token_after(kept[8], now, ARGV[1])
+      redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock, 'token', token)
+      local more = told == limit and redis.call('EXISTS', base .. ':waiting:0') == 1
+      if more then ring(KEYS[7]) end
+      return { now, due, 0, more and 1 or 0, token, 0, jobs }
+    end
+  end
+end
+
+-- FUNCTIONS
+
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
   or outnumbered(KEYS[4], ARGV[4])
 if refused then return refused end
@@ -26,22 +67,15 @@ redis.call('HSET', KEYS[4], 'number', ARGV[4])
 advance_clock(meta, now)
 if kept[4] then return { now, due_in(KEYS[6], now), 1, 0, '0', 0, {} } end
 
-local limit, jobs = tonumber(ARGV[3]), {}
 local _, more = promote(base, now, math.max(limit, 100))
 local function count() return #jobs / JOB end
 
--- Move the oldest of a list, at most `most`, to the active list and hand them out. Returns whether there were any.
-local function take(list, most, priority)
-  local ids = redis.call('LRANGE', list, -most, -1)
-  local moved = {}
-  for i = #ids, 1, -1 do moved[#moved + 1] = ids[i] end
-  if #moved == 0 then return false end
-  redis.call('LPUSH', active, unpack(moved))
-  redis.call('LTRIM', list, 0, -#moved - 1)
-  for _, id in ipairs(moved) do
-    hand_out(base, active, id, priority or priority_of(base, id), ARGV[2], now, true, jobs)
+-- Hand out what was moved, from one position on. Returns whether there was anything.
+local function take(ids, from, priority)
+  for i = from, #ids do
+    hand_out(base, active, ids[i], priority or priority_of(base, ids[i]), ARGV[2], now, true, jobs)
   end
-  return true
+  return ids[1] ~= nil
 end
 
 -- A worker that holds a suspect gets nothing beside it.
@@ -50,15 +84,16 @@ if redis.call('HGET', KEYS[4], 'alone') then
   if idle then redis.call('HDEL', KEYS[4], 'alone') else limit = 0 end
 end
 if limit > 0 and idle and redis.call('EXISTS', base .. ':alone') == 1 then
-  take(base .. ':alone', 1, nil)
+  take(move(base .. ':alone', 1), 1, nil)
   if jobs[1] then
     redis.call('HSET', KEYS[4], 'alone', jobs[1])
     alone, limit = 1, 0
   end
 end
 local priorities = priorities_of(kept[3])
+take(moved, told + 1, '0')
 for _, priority in ipairs(priorities) do
-  while count() < limit and take(base .. ':waiting:' .. priority, limit - count(), priority) do end
+  while count() < limit and take(move(base .. ':waiting:' .. priority, limit - count()), 1, priority) do end
 end
 
 local token = '0'

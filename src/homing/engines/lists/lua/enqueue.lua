@@ -94,7 +94,7 @@ local waiting, earlier = {}, false
 
 local job_key, created = base .. ':job:', string.format('%.0f', now)
 
--- Whether an id says when its job came in; ids that were made within 64 ms have six letters in common.
+-- Whether an id of ours says when its job came in: those of the same 64 ms have six letters in common.
 local six, six_ms, timely
 local function made_now(id)
   if #id ~= ID_LENGTH then return false end
@@ -106,8 +106,8 @@ local function made_now(id)
   return timely or math.abs(now - six_ms - code_of(byte(id, 7))) <= ASIDE_MS
 end
 
-local function store(i, priority, delay, job_meta)
-  local timely_id = made_now(ARGV[i])
+local function store(i, priority, delay, job_meta, chosen)
+  local timely_id = not chosen and made_now(ARGV[i])
   local plain = timely_id and delay == 0 and job_meta == '' and priority == '0'
   local fields
   if delay > 0 then
@@ -130,7 +130,7 @@ local function store_plain(first, past, ids)
     if made_now(id) then
       redis.call('HSET', job_key .. id, 'state', NEW, WHOLE, ARGV[i + 1])
     else
-      store(i, '0', 0, '')
+      store(i, '0', 0, '', false)
     end
     count = count + 1
     ids[count] = id
@@ -146,7 +146,7 @@ for _, run in ipairs(runs) do
   for i = first, run[3] - 1, 2 do
     if not skipped[i] then
       local id = ARGV[i]
-      store(i, priority, delay, run[9])
+      store(i, priority, delay, run[9], run[7])
       if delay > 0 then
         redis.call('ZADD', KEYS[5], now + delay, id)
         if not soonest or now + delay < soonest then earlier = true end

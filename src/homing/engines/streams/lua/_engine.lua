@@ -49,8 +49,8 @@ end
 local function place_at(id, ms) return string.format('%.0f-%d%d', ms, byte(id, 8) + 100, byte(id, 9) + 100) end
 local function place_of(id) return #id == ID_LENGTH and place_at(id, ms_of(id)) or nil end
 
--- The same for many, one after the other: of the last one its sixth and eighth letters, its ms and its place but for the
--- ninth letter (`head`), and what these were made from. A number becomes a text slowly, and neighbours are near.
+-- The same for many, one after the other: of the last one its first six letters, its seventh and eighth, its ms and its place
+-- but for the ninth letter (`head`), and what these were made from. A number becomes a text slowly, and neighbours are near.
 local six, seventh, eighth, made, head = '', nil, nil, nil, nil
 local six_ms, hundred, hundred_text, tails, digits = 0, nil, nil, {}, {}
 

@@ -17,7 +17,39 @@
 -- Returns {server time, ms until something is due or -1, paused, more, token, alone, jobs}.
 
 local base, meta, now, worker = KEYS[1], KEYS[2], now_ms(ARGV[1]), ARGV[2]
-local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused')
+local limit, jobs = tonumber(ARGV[3]), {}
+local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'seen_ms', 'clock_ms', 'lease_ms', 'token')
+
+-- From most queues nothing can be claimed but new jobs of one priority, by a worker that may: that needs few of the shared
+-- functions, and goes before the others are made. What it does is what the rest would do.
+local read
+if kept[1] == ENGINE and tonumber(kept[2] or 0) == DATA_VERSION and kept[3] == '0' and not kept[4] and limit > 0 then
+  local stream, known, due = base .. ':stream:0', redis.call('HMGET', KEYS[4], 'number', 'alone'), due_in(KEYS[5], now)
+  local may = tonumber(redis.call('ZSCORE', KEYS[3], worker) or -1) >= 0 and tonumber(known[1] or -1) < tonumber(ARGV[4])
+    and not known[2] and due ~= 0 and redis.call('EXISTS', KEYS[7]) == 0
+  local back = may and redis.pcall('XPENDING', stream, GROUP, '-', '+', 1, 'returned')
+  if back and not back.err and not back[1] then
+    read = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', limit, 'STREAMS', stream, '>')
+    read = read and read[1][2]
+    if not read or not hand_out_placed('0', read, jobs) then
+      local clock = clock_at(now, kept[5], kept[6], kept[7])
+      redis.call('HSET', KEYS[4], 'number', ARGV[4])
+      if not read then
+        redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock)
+        return { now, due, 0, 0, '0', 0, jobs }
+      end
+      local token, waiting, apart = token_after(kept[8], now, ARGV[1]), 0, 0
+      redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock, 'token', token)
+      if #read == limit then waiting, apart = count_all(base, { '0' }) end
+      if waiting > apart then ring(KEYS[6]) end
+      return { now, due, 0, waiting > apart and 1 or 0, token, 0, jobs }
+    end
+    jobs = {}
+  end
+end
+
+-- FUNCTIONS
+
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], worker)
   or outnumbered(KEYS[4], ARGV[4])
 if refused then return refused end
@@ -26,7 +58,6 @@ redis.call('HSET', KEYS[4], 'number', ARGV[4])
 advance_clock(meta, now)
 if kept[4] then return { now, due_in(KEYS[5], now), 1, 0, '0', 0, {} } end
 
-local limit, jobs = tonumber(ARGV[3]), {}
 local function count() return #jobs / JOB end
 local _, more = promote(base, now, math.max(limit, 100))
 local priorities = priorities_of(kept[3])
@@ -74,13 +105,17 @@ local function without_suspects(priority, entries)
 end
 
 local function deliver(priority, count)
-  local key = base .. ':stream:' .. priority
-  if redis.call('EXISTS', key) == 0 then return false end
-  local read = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', key, '>')
-  if not read then return false end
-  local found = without_suspects(priority, read[1][2])
+  local key, entries = base .. ':stream:' .. priority, read
+  read = nil
+  if not entries then
+    if redis.call('EXISTS', key) == 0 then return false end
+    local answer = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', count, 'STREAMS', key, '>')
+    if not answer then return false end
+    entries = answer[1][2]
+  end
+  local found = without_suspects(priority, entries)
   if #found > 0 then hand_out(base, priority, found, jobs) end
-  return #read[1][2] == count
+  return #entries == count
 end
 
 local function holds_nothing()
