@@ -113,6 +113,17 @@ def _page(store: Store, docs: Path) -> Iterator[str]:
     yield from _notes(store)
 
 
+def _sessions(store: Store) -> Iterator[str]:
+    """What a reader must know of figures that are not of one run."""
+    if len(store.sessions) > 1:
+        yield (
+            f"- It was measured in {len(store.sessions)} sessions, the first begun on {store.sessions[0]['began']}:"
+            " of each row and"
+        )
+        yield "  scenario the last one counts. So a row may be of other hours, and of an earlier homing, than the one beside"
+        yield "  it, and their ratio says less than that of two rows which took turns."
+
+
 def _introduction(store: Store) -> Iterator[str]:
     last = {
         "began": "?",
@@ -135,14 +146,7 @@ def _introduction(store: Store) -> Iterator[str]:
         "- Each run has a server, a worker and producers of its own; those of one scenario take turns, so that a noisy",
         "  minute disturbs all rows alike. A figure is the median of its runs, with the least, the most and their number.",
         "- Every run checks that each job ran and that the server holds none afterwards (an enqueue: that it holds all).",
-        *(
-            [
-                f"- It was measured in {len(store.sessions)} sessions, the first begun on {store.sessions[0]['began']}: of each row and",
-                "  scenario the last one counts, so that a row may be of other hours, and of another commit, than its neighbour.",
-            ]
-            if len(store.sessions) > 1
-            else []
-        ),
+        *_sessions(store),
         "- *loop* rows are hand-written loops without any of a queue's promises: no lease, no fence, no retry.",
         "  *streams-async plain* is what one writes after redis-py's documentation, and what homing is measured against:",
         "  it is the queue that a program would have without one. *streams-async tuned* is the same with everything left",

@@ -51,6 +51,17 @@ def store() -> Store:
     )
 
 
+def test_a_page_of_more_than_one_session_says_so(store: Store, tmp_path: Path) -> None:
+    said = "- It was measured in 2 sessions, the first begun on 2026-01-02 03:04 UTC:"
+    write(store, tmp_path)
+    assert said not in (tmp_path / "benchmarks.md").read_text()
+    store.sessions.append({**store.sessions[0], "began": "2026-01-03 05:00 UTC"})
+    write(store, tmp_path)
+    page = (tmp_path / "benchmarks.md").read_text()
+    assert said in page
+    assert "last begun on 2026-01-03 05:00 UTC" in page
+
+
 def test_the_page_has_each_median_and_its_spread_and_marks_who_is_ahead(store: Store, tmp_path: Path) -> None:
     write(store, tmp_path)
     page = (tmp_path / "benchmarks.md").read_text()

@@ -82,7 +82,8 @@ end
 local FACT_SCANS = 16
 
 -- A page of the facts of ended jobs, in no order, newest generation first. A look brings what stands in one bucket of the
--- hash, or more, which may be thousands: a cursor is 'generation:cursor of HSCAN:facts that went before at this look'.
+-- hash, or more, which may be thousands: a cursor is 'generation:cursor of HSCAN:facts that went before at this look'. Who
+-- goes on while jobs end may meet some twice, or not at all.
 local function facts_page(base, finished, finished_old, state, cursor, limit)
   local generation, at, past = string.match(cursor, '^(%d+):(%d+):?(%d*)$')
   generation, at, past = tonumber(generation or 1), at or '0', tonumber(past) or 0

@@ -1,6 +1,6 @@
 -- Promote what is due, then move waiting jobs to the worker's active list, in the order of claiming.
 --
--- USES clock guard whole bell priorities marks replies finish dead
+-- USES clock guard whole bell plain priorities marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta
@@ -30,30 +30,18 @@ local function move(list, most)
   return moved
 end
 
--- From most queues nothing can be claimed but new jobs of one priority, by a worker that may: that needs few of the shared
--- functions, and goes before the others are made. What it does is what the rest would do.
-local moved, told = {}, 0
-if kept[1] == ENGINE and tonumber(kept[2] or 0) == DATA_VERSION and kept[3] == '0' and not kept[4] and limit > 0 then
-  local known, due = redis.call('HMGET', KEYS[4], 'number', 'alone'), due_in(KEYS[6], now)
-  if tonumber(redis.call('ZSCORE', KEYS[3], ARGV[2]) or -1) >= 0 and tonumber(known[1] or -1) < tonumber(ARGV[4])
-    and not known[2] and due ~= 0 and redis.call('EXISTS', base .. ':alone') == 0 then
-    moved = move(base .. ':waiting:0', limit)
-    while moved[told + 1] and not hand_out_new(base .. ':job:' .. moved[told + 1], moved[told + 1], '0', ARGV[2], jobs) do
-      told = told + 1
-    end
-    if told == #moved then
-      local clock = clock_at(now, kept[5], kept[6], kept[7])
-      redis.call('HSET', KEYS[4], 'number', ARGV[4])
-      if told == 0 then
-        redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock)
-        return { now, due, 0, 0, '0', 0, jobs }
-      end
-      local token = token_after(kept[8], now, ARGV[1])
-      redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock, 'token', token)
-      local more = told == limit and redis.call('EXISTS', base .. ':waiting:0') == 1
-      if more then ring(KEYS[7]) end
-      return { now, due, 0, more and 1 or 0, token, 0, jobs }
-    end
+-- A plain one, where no suspect waits apart.
+local due, moved, told = limit > 0 and plain_due(kept, KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[6], now), {}, 0
+if due and redis.call('EXISTS', base .. ':alone') == 0 then
+  moved = move(base .. ':waiting:0', limit)
+  while moved[told + 1] and not hand_out_new(base .. ':job:' .. moved[told + 1], moved[told + 1], '0', ARGV[2], jobs) do
+    told = told + 1
+  end
+  if told == #moved then
+    local token = note_plain(meta, kept, KEYS[4], ARGV[4], now, ARGV[1], told > 0)
+    local more = told == limit and redis.call('EXISTS', base .. ':waiting:0') == 1
+    if more then ring(KEYS[7]) end
+    return { now, due, 0, more and 1 or 0, token, 0, jobs }
   end
 end
 

@@ -1,6 +1,6 @@
 -- Promote what is due, then deliver waiting entries to the worker, in the order of claiming.
 --
--- USES clock guard whole made bell priorities marks replies finish dead records
+-- USES clock guard whole made bell plain priorities marks replies finish dead records
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta
@@ -20,27 +20,17 @@ local base, meta, now, worker = KEYS[1], KEYS[2], now_ms(ARGV[1]), ARGV[2]
 local limit, jobs = tonumber(ARGV[3]), {}
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'seen_ms', 'clock_ms', 'lease_ms', 'token')
 
--- From most queues nothing can be claimed but new jobs of one priority, by a worker that may: that needs few of the shared
--- functions, and goes before the others are made. What it does is what the rest would do.
-local read
-if kept[1] == ENGINE and tonumber(kept[2] or 0) == DATA_VERSION and kept[3] == '0' and not kept[4] and limit > 0 then
-  local stream, known, due = base .. ':stream:0', redis.call('HMGET', KEYS[4], 'number', 'alone'), due_in(KEYS[5], now)
-  local may = tonumber(redis.call('ZSCORE', KEYS[3], worker) or -1) >= 0 and tonumber(known[1] or -1) < tonumber(ARGV[4])
-    and not known[2] and due ~= 0 and redis.call('EXISTS', KEYS[7]) == 0
-  local back = may and redis.pcall('XPENDING', stream, GROUP, '-', '+', 1, 'returned')
-  if back and not back.err and not back[1] then
+-- A plain one, where no suspect is known and nothing was handed back.
+local due, read = limit > 0 and plain_due(kept, KEYS[3], worker, KEYS[4], ARGV[4], KEYS[5], now), nil
+if due and redis.call('EXISTS', KEYS[7]) == 0 then
+  local stream = base .. ':stream:0'
+  local back = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1, 'returned')
+  if not back.err and not back[1] then
     read = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', limit, 'STREAMS', stream, '>')
     read = read and read[1][2]
     if not read or not hand_out_placed('0', read, jobs) then
-      local clock = clock_at(now, kept[5], kept[6], kept[7])
-      redis.call('HSET', KEYS[4], 'number', ARGV[4])
-      if not read then
-        redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock)
-        return { now, due, 0, 0, '0', 0, jobs }
-      end
-      local token, waiting, apart = token_after(kept[8], now, ARGV[1]), 0, 0
-      redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock, 'token', token)
-      if #read == limit then waiting, apart = count_all(base, { '0' }) end
+      local token, waiting, apart = note_plain(meta, kept, KEYS[4], ARGV[4], now, ARGV[1], read), 0, 0
+      if read and #read == limit then waiting, apart = count_all(base, { '0' }) end
       if waiting > apart then ring(KEYS[6]) end
       return { now, due, 0, waiting > apart and 1 or 0, token, 0, jobs }
     end
