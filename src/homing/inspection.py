@@ -48,7 +48,10 @@ class Inspection:
         return await self.sender.link.ado(self._counts())
 
     def peek(self, state: State | str = State.WAITING, *, cursor: str = "", limit: int = 50) -> Page:
-        """A page of the jobs in a state, in their order; go on with the page's cursor until it is empty."""
+        """A page of at most `limit` jobs in a state; go on with the page's cursor until it is empty.
+
+        They come in their order, completed and cancelled ones in none; of these little more is kept than when they ended.
+        """
         return self.sender.link.do(self._peek(limits.state(state), cursor, limit))
 
     async def apeek(self, state: State | str = State.WAITING, *, cursor: str = "", limit: int = 50) -> Page:

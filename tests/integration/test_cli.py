@@ -154,6 +154,18 @@ def test_jobs_lists_those_of_a_state_the_next_one_first(shell: Shell, queue: Que
     )
 
 
+def test_of_an_ended_job_only_what_is_known_is_shown(shell: Shell, queue: Queue) -> None:
+    """Its task and its attempts are not kept: nothing is said of them, and not that it was a message."""
+    [job, *_] = queue.peek().jobs
+    job_id, address = job.id, f"{queue.name}/{job.id}"
+    shell.homing("job", "cancel", address)
+    _, line = shell.homing("jobs", queue.name, "--state", "cancelled").out.splitlines()
+    assert line.split()[0] == job_id
+    assert len(line.split()) == 3, "the id, a date and a time"
+    shown = shell.homing("job", "show", address).out
+    assert [row.split()[0] for row in shown.splitlines()] == ["job", "state", "created", "ended"]
+
+
 def test_a_queue_that_does_not_exist_is_named_and_not_made(shell: Shell, queue: Queue) -> None:
     said = shell.homing("jobs", "nosuch-queue")
     assert (said.code, said.out) == (1, "")

@@ -7,7 +7,7 @@ import click
 
 from homing.cli.output import print_json, print_table, when
 from homing.cli.queue import confirm, delete
-from homing.cli.records import error_of, json_record, pages
+from homing.cli.records import error_of, json_record, pages, task_of
 from homing.cli.server import Administration, json_option, reach, server_options
 from homing.errors import JobNotFound
 
@@ -47,9 +47,7 @@ def list_(
     if as_json:
         print_json([json_record(job) for job in jobs])
         return
-    rows = [
-        (job.id, job.task or "(message)", job.attempt, when(job.ended_ms), *error_of(job)) for job in jobs
-    ]
+    rows = [(job.id, task_of(job), job.attempt, when(job.ended_ms), *error_of(job)) for job in jobs]
     headers = ("id", "task", "attempts", "died", "error", "message")
     print_table(headers, rows, empty=f"Queue {queue} has no dead jobs.")
 

@@ -3,7 +3,7 @@
 import click
 
 from homing.cli.output import print_json, print_table, when
-from homing.cli.records import json_record, pages, payload_of
+from homing.cli.records import json_record, kept_whole, pages, payload_of, task_of
 from homing.cli.server import json_option, reach, server_options
 
 STATES = ("waiting", "scheduled", "active", "dead", "completed", "cancelled")
@@ -37,9 +37,9 @@ def command(
     rows = [
         (
             job.id,
-            job.task or "(message)",
-            job.attempt,
-            job.priority,
+            task_of(job),
+            job.attempt if kept_whole(job) else None,
+            job.priority if kept_whole(job) else None,
             when(getattr(job, f"{time}_ms")),
             payload_of(job),
         )

@@ -62,6 +62,15 @@ def payload_of(job: "JobRecord") -> str:
     return text_of(job.payload)
 
 
+def kept_whole(job: "JobRecord") -> bool:
+    """Whether more is known of a job than that it ended."""
+    return job.state not in ("completed", "cancelled")
+
+
+def task_of(job: "JobRecord") -> str:
+    return (job.task or "(message)") if kept_whole(job) else ""
+
+
 def error_of(job: "JobRecord") -> tuple[str, str]:
     """The type and the message of a dead job's error."""
     error = json_of(job.error)
@@ -75,12 +84,12 @@ def in_full(job: "JobRecord") -> dict[str, Cell]:
     fields: dict[str, Cell] = {
         "job": f"{job.queue}/{job.id}",
         "state": str(job.state),
-        "task": job.task or "(message)",
+        "task": task_of(job),
         "payload": payload_of(job),
         "corrupted": "the payload or the task's name is not what was enqueued" if job.corrupted else None,
         "meta": text_of(job.meta),
-        "attempts": job.attempt,
-        "priority": job.priority,
+        "attempts": job.attempt if kept_whole(job) else None,
+        "priority": job.priority if kept_whole(job) else None,
         "created": when(job.created_ms),
         "due": when(job.due_ms),
         "worker": job.worker,
