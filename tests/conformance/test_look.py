@@ -78,6 +78,26 @@ def test_facts_are_paged_over_both_generations(queue: Queue, limit: int) -> None
     assert all(job.ended_ms == queue.now_ms for job in cancelled)
 
 
+@pytest.mark.parametrize("limit", [1, 3])
+def test_every_fact_is_seen_while_others_are_looked_up(queue: Queue, limit: int) -> None:
+    """A hash that grew moves its fields about a little at every read of one of them, and is done at some time: who has
+    seen some of a bucket then may see those again.
+    """
+    queue.enqueue(*many(600))
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker, limit=600))
+    found: list[str] = []
+    cursor = ""
+    while True:
+        page = queue.do(queue.engine.peek(State.COMPLETED, cursor=cursor, limit=limit))
+        found += ids(page.jobs)
+        if not (cursor := page.cursor):
+            break
+        assert queue.record("j0000").state is State.COMPLETED
+    assert sorted(set(found)) == [f"j{i:04}" for i in range(600)]
+    assert len(found) < 610
+
+
 def test_there_is_nothing_to_see_in_an_empty_queue(queue: Queue) -> None:
     assert [queue.peek(state) for state in State] == [[]] * len(State)
 

@@ -58,49 +58,60 @@ local function scored_page(base, key, state, offset, limit)
   return { more and '1:' .. (offset + #records) or '', records }
 end
 
--- The facts of a state among fields and their values: (id, ended_ms, '1' when there was a result)*.
-local function facts_among(fields, state)
-  local facts, many = {}, 0
-  local function add(id, ended, returned)
-    facts[many + 1], facts[many + 2], facts[many + 3] = id, ended, returned
-    many = many + 3
+-- The facts of a state in one field: (id, ended_ms, '1' when there was a result)*.
+local function facts_in_field(field, value, state)
+  if may_stand_alone(field) then
+    local said, ended, returned = string.match(value, '^(%a+) (%d+) ?(1?)$')
+    return said == state and { field, ended, returned } or {}
   end
-  for i = 1, #fields, 2 do
-    local field, value = fields[i], fields[i + 1]
-    if may_stand_alone(field) then
-      local said, ended, returned = string.match(value, '^(%a+) (%d+) ?(1?)$')
-      if said == state then add(field, ended, returned) end
-    elseif state == 'completed' then
-      local ids, ends = shared_ids(value)
-      for n = 1, #ids do add(ids[n], ends[n], '') end
-    end
-  end
+  local facts = {}
+  local ids, ends = shared_ids(state == 'completed' and value or '')
+  for n = 1, #ids do facts[n * 3 - 2], facts[n * 3 - 1], facts[n * 3] = ids[n], ends[n], '' end
   return facts
 end
 
--- Looks that a page takes at the most.
+-- Fields and their values, in the order of their names: a hash that grew moves them about between two looks.
+local function sorted(flat)
+  local names, values = {}, {}
+  for i = 1, #flat, 2 do
+    names[#names + 1] = flat[i]
+    values[flat[i]] = flat[i + 1]
+  end
+  table.sort(names)
+  return names, values
+end
+
+-- Looks that a page takes at the most: the first tells how many facts a field has here.
 local FACT_SCANS = 16
 
 -- A page of the facts of ended jobs, in no order, newest generation first. A look brings what stands in one bucket of the
--- hash, or more, which may be thousands: a cursor is 'generation:cursor of HSCAN:facts that went before at this look'. Who
--- goes on while jobs end may meet some twice, or not at all.
+-- hash, or more, which may be thousands: a cursor is 'generation:cursor of HSCAN', and where a page ended within a look
+-- ':its COUNT:facts that went before in the field:field'. Who goes on while jobs end may meet some twice, or not at all.
 local function facts_page(base, finished, finished_old, state, cursor, limit)
-  local generation, at, past = string.match(cursor, '^(%d+):(%d+):?(%d*)$')
-  generation, at, past = tonumber(generation or 1), at or '0', tonumber(past) or 0
-  local hash, records = generation == 1 and finished or finished_old, {}
-  local fields = limit * redis.call('HLEN', hash) / math.max(1, count_facts(hash))
-  for _ = 1, FACT_SCANS do
-    local found = redis.call('HSCAN', hash, at, 'COUNT', math.max(1, math.ceil(fields / FACT_SCANS)))
-    local facts = facts_among(found[2], state)
-    for n = past * 3 + 1, #facts, 3 do
-      local id = facts[n]
-      if #records == limit then return { generation .. ':' .. at .. ':' .. (n - 1) / 3, records } end
-      if generation == 1 or not fact_in(finished, id) then
-        local kept = redis.call('GET', base .. ':result:' .. id)
-        records[#records + 1] = record_of_end(id, state, facts[n + 1], facts[n + 2], kept)
+  local generation, at, count, past, from = string.match(cursor, '^(%d+):(%d+):?(%d*):?(%d*):?(.*)$')
+  generation, at, count, past, from = tonumber(generation or 1), at or '0', tonumber(count), tonumber(past) or 0, from or ''
+  local hash, records, fields, told = generation == 1 and finished or finished_old, {}, 0, 0
+  for look = 1, FACT_SCANS do
+    -- Nothing but looks at this hash: to read a field of it would go on moving the others about.
+    local wanted = (limit - #records) / (FACT_SCANS + 1 - look) * fields / math.max(told, 1)
+    count = count or math.max(math.ceil(math.min(limit / (FACT_SCANS - 1), wanted)), 1)
+    local found = redis.call('HSCAN', hash, at, 'COUNT', count)
+    local names, values = sorted(found[2])
+    for _, field in ipairs(names) do
+      local facts = field >= from and facts_in_field(field, values[field], state) or {}
+      for n = field == from and past * 3 + 1 or 1, #facts, 3 do
+        local id = facts[n]
+        if #records == limit then
+          return { table.concat({ generation, at, count, (n - 1) / 3, field }, ':'), records }
+        end
+        if generation == 1 or not fact_in(finished, id) then
+          local kept = redis.call('GET', base .. ':result:' .. id)
+          records[#records + 1] = record_of_end(id, state, facts[n + 1], facts[n + 2], kept)
+        end
       end
+      told = told + #facts / 3
     end
-    at, past = found[1], 0
+    fields, at, count, from = fields + #names, found[1], nil, ''
     if at == '0' then return { generation == 1 and '2:0' or '', records } end
     if #records >= limit then break end
   end
