@@ -59,6 +59,7 @@ LINES = (
     Line(said="the same, homing on CPython 3.13", scenario="drain-threads", figure="jobs_per_s", rows=_NEWER, peers=False),
     Line(said="No-op jobs, two processes, jobs/s", scenario="drain-2", figure="jobs_per_s", loops=_OF_LOOPS,
          wanted=_both("two", "times one process, or cores busy,")),
+    Line(said="the same, the server never waiting for a core: cores busy", scenario="drain-2-first", figure="cores_busy", peers=False),
     Line(
         said="Enqueue one by one, µs a call", scenario="enqueue-sync", figure="us_per_call", better="less",
         loops=(("loop evalsha", "EVALSHA"), ("loop streams-sync", "XADD")), wanted=_both("enqueue", "times EVALSHA"),

@@ -120,6 +120,11 @@ SCENARIOS: dict[str, Scenario] = {
             figure="jobs_per_s", unit="jobs/s", also=(*_COSTS, ("cores_busy", "cores busy")),
         ),
         Scenario(
+            name="drain-2-first", takes_s=4.5, title="No-op jobs, two processes, the server never waiting for a core",
+            measure=drain.two_behind_server, fits=_only_homing, peers="none", figure="cores_busy", unit="cores busy",
+            also=(("jobs_per_s", "jobs/s"), *_COSTS),
+        ),
+        Scenario(
             name="drain-threads", takes_s=4.5, title="No-op jobs in threads, one process", measure=drain.threads, peers="tuned",
             fits=_runs("threads"), figure="jobs_per_s", unit="jobs/s", also=_COSTS,
         ),

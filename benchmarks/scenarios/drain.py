@@ -13,12 +13,13 @@ def drain(
     workers: int = 1,
     jobs: int = 0,
     padded: bool = False,
+    server_first: bool = False,
     words: Sequence[str] = (),
     variables: Mapping[str, str] | None = None,
 ) -> Figures:
     """`processes` of one worker, or so many `workers` started one by one; `words` are added to their command.
 
-    `padded` jobs have 200 bytes, the others as few as can be.
+    `padded` jobs have 200 bytes, the others as few as can be. `server_first`: the server never waits for a core.
     """
     jobs = jobs or run.jobs(run.rate * processes)
     with run.scene(task, jobs, processes=processes, variables=variables) as scene:
@@ -27,6 +28,8 @@ def drain(
         enqueued = scene.reading() - before
         scene.check_stored(jobs)
         filled = scene.reading()
+        if server_first:
+            scene.stage.put_server_first()
         for _ in range(workers):
             scene.work(*words)
         window = scene.watch(jobs, run.seconds)
@@ -55,6 +58,10 @@ def one(run: Run) -> Figures:
 
 def two(run: Run) -> Figures:
     return drain(run, processes=2)
+
+
+def two_behind_server(run: Run) -> Figures:
+    return drain(run, processes=2, server_first=True)
 
 
 def server(run: Run) -> Figures:
