@@ -14,7 +14,8 @@ from homing import dial
 from homing.command import Command
 from homing.errors import HomingError
 from homing.faults import Broken, Refusal, not_redis, reason_of, undialled
-from homing.flight import DEADLINE_S, Flight, check_greeting, greeting
+from homing.flight import DEADLINE_S, Flight
+from homing.greeting import check_greeting, greeting
 from homing.routes import Drop, Exchange, Flow
 from homing.target import Access, Address, Target
 from homing.told import config_commands, read_config, read_info
@@ -153,7 +154,20 @@ class AsyncClient:
 
     async def run(self, command: Command[T], deadline: float | None = None) -> T:
         """One command to its answer; raises its error. `deadline` in seconds, for this call."""
-        return await self._drive(self._flight.run(command, deadline))
+        flight = self._flight
+        by = time.monotonic() + (deadline or flight.deadline_s)
+        straight = flight.straight(command, by)
+        if straight is None:
+            return await self._drive(flight.run(command, deadline))
+        landed: Any
+        try:
+            landed = await self._exchange(straight)
+        except (Broken, HomingError) as error:
+            landed = error
+        else:
+            if type(landed[0]) is not Refusal:
+                return command.decode(landed[0])  # nearly always
+        return await self._drive(flight.landed(command, straight.address, landed, by))
 
     async def run_many(
         self, commands: Sequence[Command[Any]], deadline: float | None = None
@@ -220,21 +234,13 @@ class AsyncClient:
 
     async def _drive(self, flow: Flow[T]) -> T:
         """Do what a flow says until it ends."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            if self._loop is not None:
-                flow.close()
-                raise RuntimeError(
-                    "an AsyncClient belongs to the event loop it was first used in; make another"
-                )
-            self._loop = loop
         try:
             step = next(flow)
             while True:
                 try:
                     replies = None
                     if isinstance(step, Exchange):
-                        replies = await self._exchange(*step)
+                        replies = await self._exchange(step)
                     elif isinstance(step, Drop):
                         self._drop(step.address)
                     else:
@@ -247,13 +253,20 @@ class AsyncClient:
             result: T = end.value
             return result
 
-    async def _exchange(self, address: Address, packed: bytes, count: int, by: float) -> list[Any]:
-        wire = await self._wire(address, by)
+    async def _exchange(self, step: Exchange) -> list[Any]:
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            if self._loop is not None:
+                raise RuntimeError(
+                    "an AsyncClient belongs to the event loop it was first used in; make another"
+                )
+            self._loop = loop
+        wire = await self._wire(step.address, step.by)
         try:
-            replies = await wire.exchange(packed, count, by)
+            replies = await wire.exchange(step.packed, step.replies, step.by)
         except Broken:
             wire.close()
-            self._drop(address)  # the idle ones are as old as it is
+            self._drop(step.address)  # the idle ones are as old as it is
             raise
         except BaseException:
             # Also when cancelled: replies may still come, so this connection is not used again.

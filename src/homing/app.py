@@ -167,7 +167,7 @@ class App:
     def _sender(self, name: str) -> Sender:
         sender = self._senders.get(name) if isinstance(name, str) else None
         if sender is None:
-            sender = self._senders[name] = Sender(self._link, name)
+            sender = self._senders.setdefault(name, Sender(self._link, name))  # threads may meet here
         return sender
 
     @property

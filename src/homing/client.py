@@ -13,7 +13,8 @@ from homing import dial
 from homing.command import Command
 from homing.errors import HomingError
 from homing.faults import Broken, Refusal, not_redis, reason_of, undialled
-from homing.flight import DEADLINE_S, Flight, check_greeting, greeting
+from homing.flight import DEADLINE_S, Flight
+from homing.greeting import check_greeting, greeting
 from homing.routes import Drop, Exchange, Flow
 from homing.target import Access, Address, Target
 from homing.told import config_commands, read_config, read_info
@@ -74,19 +75,18 @@ class Wire:
 
     def _send(self, packed: bytes, by: float) -> None:
         """Without a look whether there is room: what was just read empty takes a command at once."""
-        sent = self._try_send(packed)
-        if sent < len(packed):
+        sent = 0
+        while True:
+            try:
+                sent += self._socket.send(memoryview(packed)[sent:] if sent else packed)
+            except BlockingIOError:
+                pass  # there was no room, or none any more
+            if sent == len(packed):
+                return
             room = select.poll()
             room.register(self._socket, select.POLLOUT)
-            while sent < len(packed):
-                if room.poll(_left(by) * 1_000):
-                    sent += self._try_send(memoryview(packed)[sent:])
-
-    def _try_send(self, some: bytes | memoryview) -> int:
-        try:
-            return int(self._socket.send(some))
-        except BlockingIOError:
-            return 0
+            while not room.poll(_left(by) * 1_000):
+                pass
 
     def _receive(self, by: float) -> int:
         """How many bytes came into the buffer, 0 at the end of the connection."""
@@ -133,7 +133,20 @@ class Client:
 
     def run(self, command: Command[T], deadline: float | None = None) -> T:
         """One command to its answer; raises its error. `deadline` in seconds, for this call."""
-        return self._drive(self._flight.run(command, deadline))
+        flight = self._flight
+        by = time.monotonic() + (deadline or flight.deadline_s)
+        straight = flight.straight(command, by)
+        if straight is None:
+            return self._drive(flight.run(command, deadline))
+        landed: Any
+        try:
+            landed = self._exchange(straight)
+        except (Broken, HomingError) as error:
+            landed = error
+        else:
+            if type(landed[0]) is not Refusal:
+                return command.decode(landed[0])  # nearly always
+        return self._drive(flight.landed(command, straight.address, landed, by))
 
     def run_many(
         self, commands: Sequence[Command[Any]], deadline: float | None = None
@@ -208,7 +221,7 @@ class Client:
                 try:
                     replies = None
                     if isinstance(step, Exchange):
-                        replies = self._exchange(*step)
+                        replies = self._exchange(step)
                     elif isinstance(step, Drop):
                         self._drop(step.address)
                     else:
@@ -221,15 +234,15 @@ class Client:
             result: T = end.value
             return result
 
-    def _exchange(self, address: Address, packed: bytes, count: int, by: float) -> list[Any]:
-        wire = self._wire(address, by)
+    def _exchange(self, step: Exchange) -> list[Any]:
+        wire = self._wire(step.address, step.by)
         try:
-            replies = wire.exchange(packed, count, by)
+            replies = wire.exchange(step.packed, step.replies, step.by)
         except BaseException:
             # Whatever stopped it, replies may still come: this connection is not used again. The
             # idle ones are as old as it is.
             wire.close()
-            self._drop(address)
+            self._drop(step.address)
             raise
         wire.home.append(wire)
         return replies

@@ -194,6 +194,17 @@ def call(
     return Command(script, names, [*args.values(), *rest], decode, keys.queue, resend)
 
 
+def prepared(script: Script, keys: Keys, *args: str) -> tuple[Script, tuple[str, ...]]:
+    """The script and its keys for Commands that a caller makes by itself, with these arguments in this order: what
+    `call` looks at each time is seen to once.
+    """
+    if args != script.wanted or script.ends:
+        raise TypeError(
+            f"{script.name} takes {script.wanted} in this order, not {args}, and no key that ends in one"
+        )
+    return script, _names(script, keys.base, ())
+
+
 @lru_cache(maxsize=_NAMES_KEPT)
 def _names(script: Script, base: str, ends: tuple[Argument, ...]) -> tuple[str, ...]:
     """The keys of a script in one queue: made anew for each call they would cost more than sending it."""

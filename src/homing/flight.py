@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from homing import events
 from homing.command import Argument, Command
-from homing.errors import HomingError, ServerAuth, ServerError, ServerTooOld, ServerUnreachable
+from homing.errors import HomingError, ServerError, ServerTooOld, ServerUnreachable
 from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, is_full, judge, pause_s
 from homing.packing import pack, packed_command
 from homing.routes import Drop, Exchange, Flow, Pause, ask, routes_of
@@ -96,16 +96,32 @@ class Flight:
         #: The server has what homing needs.
         self._proven = False
 
+    def straight(self, command: Command[Any], by: float) -> Exchange | None:
+        """What to send where, when an answer to it is nearly always all that a command takes. None: `run` it.
+
+        A refusal of it, or an error, goes to `landed`.
+        """
+        if not self._proven or command.behind:
+            return None
+        keys = command.keys
+        address = self._routes.known(keys[0] if keys else None)
+        if address is None:
+            return None
+        try_by = _try_by(time.monotonic(), by) if command.resend else by
+        return Exchange(address, packed_command(command, plain=self._plain), 1, try_by)
+
+    def landed(
+        self, command: Command[T], address: Address, landed: list[Any] | Broken | HomingError, by: float
+    ) -> Flow[T]:
+        """The rest of the way of a command that went straight there and found this."""
+        yield from self._landed(address, calls := [Call(command)], 0, landed)
+        result: T = yield from self._flown(calls, by)
+        return result
+
     def run(self, command: Command[T], deadline_s: float | None = None) -> Flow[T]:
         """One command to its answer, or its error."""
         by = time.monotonic() + (deadline_s or self.deadline_s)
-        calls = [call := Call(command)]
-        address = self._routes.known(_key(command)) if self._proven else None
-        if address is not None:
-            yield from self._send(address, calls, by)  # nearly always this is all
-        if not call.done:
-            yield from self._fly(calls, by)
-        result: T = call.result()
+        result: T = yield from self._flown([Call(command)], by)
         return result
 
     def run_many(self, commands: Sequence[Command[Any]], deadline_s: float | None = None) -> Flow[list[Any]]:
@@ -149,6 +165,13 @@ class Flight:
         return cursor, keys
 
     # Below: how a flight goes.
+
+    def _flown(self, calls: list[Call], by: float) -> Flow[Any]:
+        """The result of the only one of these calls."""
+        [call] = calls
+        if not call.done:
+            yield from self._fly(calls, by)
+        return call.result()
 
     def _fly(self, calls: list[Call], by: float) -> Flow[None]:
         tries = 0
@@ -210,13 +233,10 @@ class Flight:
         packed, extra, wanted = self._packed(group)
         landed: Any
         try:
-            landed = yield Exchange(address, packed, wanted, _try_by(group, time.monotonic(), by))
+            resend = all(call.command.resend for call in group)
+            landed = yield Exchange(address, packed, wanted, _try_by(time.monotonic(), by) if resend else by)
         except (Broken, HomingError) as error:
             landed = error
-        else:
-            if wanted == 1 and type(landed[0]) is not Refusal:
-                group[0].answer(landed[0])  # one question, one answer
-                return
         yield from self._landed(address, group, extra, landed)
 
     def _landed(
@@ -304,6 +324,7 @@ class Flight:
         """What is left of a flight whose connection broke: again if it may, or over."""
         for call in calls:
             error = self._unreachable(broken, where)
+            error.__cause__ = broken
             if call.command.resend or not broken.sent:
                 call.pause, call.error = True, error
                 call.again |= broken.sent
@@ -354,10 +375,9 @@ class Flight:
             raise call.error
 
 
-def _try_by(group: list[Call], now: float, by: float) -> float:
-    """Until when one try may take: what may be sent again leaves time for another."""
-    resend = group[0].command.resend if len(group) == 1 else all(call.command.resend for call in group)
-    return min(by, now + max(TRY_S, (by - now) / 2)) if resend else by
+def _try_by(now: float, by: float) -> float:
+    """Until when one try may take of what may be sent again: it leaves time for another."""
+    return min(by, now + max(TRY_S, (by - now) / 2))
 
 
 def _key(command: Command[Any]) -> str | None:
@@ -369,24 +389,3 @@ def _result_or_error(call: Call) -> Any:
         return call.result()
     except HomingError as error:
         return error
-
-
-def greeting(credentials: tuple[str, ...], db: int) -> tuple[bytes, list[str]]:
-    """What a new connection says first, and the names of what it says."""
-    words: list[tuple[Argument, ...]] = []
-    if credentials:
-        words.append(("AUTH", *credentials))
-    if db:
-        words.append(("SELECT", db))
-    return b"".join(map(pack, words)), [str(one[0]) for one in words]
-
-
-def check_greeting(names: list[str], replies: list[Any], address: Address) -> None:
-    """Raise what a server has against the greeting; Broken when it may be greeted again later."""
-    for name, reply in zip(names, replies, strict=True):
-        if type(reply) is not Refusal:
-            continue
-        verdict = judge(reply, Command((name,), (), (), bytes), address)
-        if verdict.step is Step.FAIL:
-            raise verdict.error if name == "SELECT" else ServerAuth(str(verdict.error))
-        raise Broken(str(verdict.error), sent=False)

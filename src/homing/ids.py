@@ -34,28 +34,35 @@ class Ids:
     def __init__(self, clock_ns: Callable[[], int] = time.time_ns) -> None:
         self._clock_ns = clock_ns
         self._last = 0
-        self._ms, self._head = -1, ""
         self.forget()
 
     def forget(self) -> None:
-        """Drop the random bits drawn ahead: a forked child must not use its parent's."""
+        """Drop the random bits drawn ahead, and what was half done: a forked child must not use its parent's."""
         self._lock = threading.Lock()
         self._tails: list[str] = []
         self._spare = b""
+        #: The letters that ids share for four seconds, and for a millisecond, each with what it says.
+        self._age, self._first = -1, ""
+        self._ms, self._head = -1, ""
 
     def new(self) -> str:
         with self._lock:
             now = self._clock_ns() // 1_000_000 << 10
             self._last = last = now if now > self._last else self._last + 1
             if last >> 10 != self._ms:
-                self._ms = last >> 10
-                self._head = _text((self._ms << 6).to_bytes(6, "big"))[:_HEAD_LETTERS]
+                self._head, self._ms = self._head_of(last >> 10), last >> 10
             if not self._tails:
                 self._draw()
             head, tail = self._head, self._tails.pop()
             # 10 bits of the counter and 2 random ones make the two letters between.
             between = (last & 0x3FF) << 2 | self._spare[len(self._tails)] & 3
         return f"{head}{ALPHABET[between >> 6]}{ALPHABET[between & 63]}{tail}"
+
+    def _head_of(self, ms: int) -> str:
+        """Whoever is interrupted here, by a signal's handler, leaves nothing half done."""
+        if ms >> 12 != self._age:
+            self._first, self._age = _text((ms << 6).to_bytes(6, "big"))[: _HEAD_LETTERS - 2], ms >> 12
+        return f"{self._first}{ALPHABET[ms >> 6 & 63]}{ALPHABET[ms & 63]}"
 
     def _draw(self) -> None:
         """Random bits for the next ids: spelt out together, each costs a third of what it costs alone."""

@@ -146,6 +146,12 @@ class Link:
         """Queue -> engine, for the queues this process has opened."""
         return self._process.engines
 
+    def at_hand(self, queue: str) -> "tuple[Engine, Client, Lanes] | None":
+        """All that sending to a queue takes; None while this process has not sent to it."""
+        process = self._process
+        engine, client, lanes = process.engines.get(queue), process.client, process.lanes
+        return None if engine is None or client is None or lanes is None else (engine, client, lanes)
+
     @property
     def durable(self) -> set[tuple[str, Durability]]:
         """Queue and level, for those that the server was seen to be able to keep."""

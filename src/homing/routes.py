@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Generator
 from typing import Any, NamedTuple, TypeVar
 
+from msgspec import Struct
+
 from homing.command import Argument, Command
 from homing.errors import ServerError
 from homing.faults import Broken, Refusal, Step, judge
@@ -29,7 +31,7 @@ FRESH_S = 0.5
 CONFIRM_S, UNCONFIRMED_S = 0.3, 5.0
 
 
-class Exchange(NamedTuple):
+class Exchange(Struct, frozen=True, gc=False):
     """Send these bytes there and read so many replies, by this `time.monotonic()`."""
 
     address: Address
@@ -38,11 +40,11 @@ class Exchange(NamedTuple):
     by: float
 
 
-class Pause(NamedTuple):
+class Pause(Struct, frozen=True):
     seconds: float
 
 
-class Drop(NamedTuple):
+class Drop(Struct, frozen=True):
     """Close the idle connections to this address."""
 
     address: Address

@@ -194,13 +194,15 @@ class Sender:
     def put_one(self, job: NewJob, durability: Durability | None = None) -> None:
         """As `store_one`, by the sync client. Most calls need none of its other steps: they cost half of what it does."""
         link = self.link
-        engine = self._at_hand(self.level(durability))
-        if engine is None:
+        level = durability or self.durability or link.settings.durability
+        at_hand = link.at_hand(self.name) if level == "memory" and link.seal is None else None
+        if at_hand is None:
             link.do(self.store_one(job, durability))
             return
-        lane = link.lanes.take()
+        engine, client, lanes = at_hand
+        lane = lanes.take()
         try:
-            [answer] = link.client.run(engine.enqueue([job], lane=lane.name, number=lane.number))
+            [answer] = client.run(engine.enqueue([job], lane=lane.name, number=lane.number))
         except QueueError:
             lane.release()  # as in `store`
             raise

@@ -84,20 +84,18 @@ class Signature:
         argument, EncodeError (a TypeError too) with the path to a value that JSON cannot carry, and
         PayloadTooLarge with both sizes.
         """
-        shape = _shape(args, kwargs)
-        payload = self._surely(args, kwargs) if shape in self._sure else None
+        shape = _shape(args, kwargs) if kwargs else (*map(type, args),)
+        try:
+            # Types alone may say that it arrives equal. What has no form in JSON even so (a text that is not UTF-8, an
+            # int of thousands of digits) is told by looking closer.
+            payload = codec.flat_json([args, kwargs]) if shape in self._sure else None
+        except Exception:
+            payload = None
         if payload is None:
             payload = self._closely(args, kwargs, shape)
         return (
             codec.within(payload, limit, f"the payload of {self.name}()") if len(payload) > limit else payload
         )
-
-    def _surely(self, args: Sequence[Any], kwargs: Mapping[str, Any]) -> bytes | None:
-        """The payload of a call whose types alone say that it arrives equal; None: it has no form in JSON."""
-        try:
-            return codec.flat_json([args, kwargs])
-        except Exception:  # a text that is not UTF-8, an int of thousands of digits: looking closer tells
-            return None
 
     def _closely(self, args: Sequence[Any], kwargs: Mapping[str, Any], shape: tuple[object, ...]) -> bytes:
         if problem := self._misfit(args, kwargs):
@@ -258,8 +256,7 @@ class Signature:
 
 def _shape(args: Sequence[Any], kwargs: Mapping[str, Any]) -> tuple[object, ...]:
     """The types of a call's arguments, with the names of those that have one."""
-    kinds = (*map(type, args),)
-    return (*kinds, *kwargs, *map(type, kwargs.values())) if kwargs else kinds
+    return (*map(type, args), *kwargs, *map(type, kwargs.values()))
 
 
 def check_function(function: object) -> None:

@@ -169,11 +169,12 @@ class SyncTask(Task[P, R]):
 class Bound(Generic[P, R]):
     """A task with the options of one enqueue."""
 
-    __slots__ = ("_options", "_task")
+    __slots__ = ("_options", "_sender", "_task")
 
     def __init__(self, task: Task[P, R], options: Options) -> None:
         self._task = task
         self._options = options
+        self._sender: Sender | None = None
 
     def call(self, *args: P.args, **kwargs: P.kwargs) -> "Call[R]":
         """The call with its options, as a value for `task.enqueue_many`."""
@@ -192,8 +193,9 @@ class Bound(Generic[P, R]):
         return Job(sender, job.id, self._task.returns)
 
     def _new_job(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[NewJob, Sender]:
-        task, options = self._task, self._options
-        sender = task.sender(options.queue)
+        task, options, sender = self._task, self._options, self._sender
+        if sender is None:
+            sender = self._sender = task.sender(options.queue)
         payload = task.signature.bind(args, kwargs, sender.link.settings.payload_max)
         return options.new_job(task.name, payload), sender
 

@@ -1,7 +1,7 @@
 """Rare errors in all that clients send, at a share of their flights, for tests only.
 
-`install(share, seed)` wraps the one generator through which every flight of both clients goes. None of
-these errors may be seen by who uses the library: NOSCRIPT, LOADING, TRYAGAIN and READONLY in place of a
+`installed(faults)` wraps the generator through which the flights of both clients go, and those that go straight. None
+of these errors may be seen by who uses the library: NOSCRIPT, LOADING, TRYAGAIN and READONLY in place of a
 flight that is not sent, a connection that is reset before it is, and the loss of replies where the flight
 may be sent again.
 """
@@ -12,10 +12,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import pytest
+
+from homing.aclient import AsyncClient
+from homing.client import Client
 from homing.command import Command, Script
 from homing.faults import Broken, Refusal
 from homing.flight import Call, Flight
-from homing.routes import Flow
+from homing.routes import Exchange, Flow
 from homing.target import Address
 
 REFUSALS = {
@@ -26,7 +30,7 @@ REFUSALS = {
 }
 KINDS = (*REFUSALS, "reset", "lost")
 #: Of these the answer to a copy says only what the copy did itself.
-SAY_WHAT_THEY_DID = frozenset({"purge", "repair", "replay"})
+SAY_WHAT_THEY_DID = frozenset({"purge", "repair", "replay", "remove"})
 
 
 def _answers_as_before(command: Command[Any]) -> bool:
@@ -86,12 +90,53 @@ def faulty(whole: Callable[..., Flow[None]], faults: Faults) -> Callable[..., Fl
     return send
 
 
+class Doomed(Exchange, frozen=True):
+    """What goes straight into a fault."""
+
+    kind: str = ""
+
+    def before(self) -> list[Any] | None:
+        """What comes in place of its replies, None when it is to be sent."""
+        if self.kind == "reset":
+            raise Broken("the connection was reset", sent=False)
+        return [Refusal(REFUSALS[self.kind])] if self.kind in REFUSALS else None
+
+
+def straight(whole: Callable[..., Exchange | None], faults: Faults) -> Callable[..., Exchange | None]:
+    """`Flight.straight`, of which some are doomed."""
+
+    def aim(self: Flight, command: Command[Any], by: float) -> Exchange | None:
+        step = whole(self, command, by)
+        kind = faults.pick([Call(command)]) if step is not None else ""
+        return Doomed(step.address, step.packed, step.replies, step.by, kind) if step and kind else step
+
+    return aim
+
+
 @contextmanager
 def installed(faults: Faults) -> Iterator[None]:
     """While the block lasts all clients of this process meet faults."""
-    whole = Flight._send
-    Flight._send = faulty(whole, faults)  # type: ignore[method-assign]
-    try:
+    exchange, aexchange = Client._exchange, AsyncClient._exchange
+
+    def meet(self: Client, step: Exchange) -> list[Any]:
+        if not isinstance(step, Doomed):
+            return exchange(self, step)
+        if (instead := step.before()) is not None:
+            return instead
+        exchange(self, step)
+        raise Broken("the reply was lost")
+
+    async def ameet(self: AsyncClient, step: Exchange) -> list[Any]:
+        if not isinstance(step, Doomed):
+            return await aexchange(self, step)
+        if (instead := step.before()) is not None:
+            return instead
+        await aexchange(self, step)
+        raise Broken("the reply was lost")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Flight, "_send", faulty(Flight._send, faults))
+        patch.setattr(Flight, "straight", straight(Flight.straight, faults))
+        patch.setattr(Client, "_exchange", meet)
+        patch.setattr(AsyncClient, "_exchange", ameet)
         yield
-    finally:
-        Flight._send = whole  # type: ignore[method-assign]

@@ -8,7 +8,8 @@ import hiredis
 import pytest
 
 from homing.command import Command, Script
-from homing.faults import Refusal
+from homing.errors import HomingError
+from homing.faults import Broken, Refusal
 from homing.flight import Flight
 from homing.routes import Drop, Exchange, Flow, Pause
 from homing.target import Target
@@ -42,7 +43,24 @@ class Play:
         self.log: list[Any] = []
         self.now = 1_000.0
         monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        #: The server was asked what it can do.
         self.proven = False
+
+    def run(self, command: Command[Any], deadline_s: float | None = None) -> Flow[Any]:
+        """One command, as the clients run it: straight, where that is possible."""
+        by = time.monotonic() + (deadline_s or self.flight.deadline_s)
+        straight = self.flight.straight(command, by)
+        if straight is None:
+            return (yield from self.flight.run(command, deadline_s))
+        landed: Any
+        try:
+            landed = yield straight
+        except (Broken, HomingError) as error:
+            landed = error
+        else:
+            if type(landed[0]) is not Refusal:
+                return command.decode(landed[0])
+        return (yield from self.flight.landed(command, straight.address, landed, by))
 
     def drive(self, flow: Flow[Any], answers: Iterable[Any]) -> Any:
         rest = iter(answers)

@@ -5,7 +5,9 @@ import functools
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -90,6 +92,22 @@ def test_two_tasks_of_one_name_are_refused_with_both_places(app: App) -> None:
         def two() -> None: ...
 
     assert app.tasks["send"] is one
+
+
+def test_threads_that_first_use_a_queue_together_share_its_sender(app: App) -> None:
+    """What is declared of the queue later must reach all of them."""
+    both = threading.Barrier(2)
+
+    class Slow(dict[str, Any]):
+        def get(self, key: str, default: Any = None) -> Any:
+            found = super().get(key, default)
+            both.wait(10)
+            return found
+
+    app._senders = Slow()
+    with ThreadPoolExecutor(2) as threads:
+        one, two = threads.map(app._sender, ["emails", "emails"])
+    assert one is two
 
 
 def test_a_reloaded_module_may_register_again(app: App) -> None:

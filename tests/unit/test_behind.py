@@ -23,7 +23,7 @@ def followed(*, resend: bool = True) -> Command[list[Any]]:
 
 
 def test_they_leave_in_the_same_flight_and_all_replies_are_the_answer(play: Play) -> None:
-    assert play.drive(play.flight.run(followed()), [["done", 1]]) == ["done", 1]
+    assert play.drive(play.run(followed()), [["done", 1]]) == ["done", 1]
     assert play.log == [("h:1", ["EVALSHA", "sha-claim", "1", "k", "a"], ["WAIT", "1", "50"])]
 
 
@@ -34,37 +34,37 @@ def test_each_command_of_a_flight_has_its_own_behind_it(play: Play) -> None:
 
 
 def test_a_refused_command_is_sent_again_with_them(play: Play) -> None:
-    assert play.drive(play.flight.run(followed()), [[NOSCRIPT, 1], ["done", 0]]) == ["done", 0]
+    assert play.drive(play.run(followed()), [[NOSCRIPT, 1], ["done", 0]]) == ["done", 0]
     assert [one[1] for one in play.verbs()] == ["EVALSHA sha-claim", "EVAL #!lua\nclaim"]
     with pytest.raises(QueueFull):
-        play.drive(play.flight.run(followed()), [[Refusal("OOM command not allowed"), 1]])
+        play.drive(play.run(followed()), [[Refusal("OOM command not allowed"), 1]])
 
 
 def test_what_they_were_refused_stands_in_the_answer(play: Play) -> None:
     denied = Refusal("NOPERM no wait")
-    assert play.drive(play.flight.run(followed()), [["done", denied]]) == ["done", denied]
+    assert play.drive(play.run(followed()), [["done", denied]]) == ["done", denied]
 
 
 def test_cut_off_between_the_replies_all_is_asked_again(play: Play) -> None:
     cut = Broken("reset", replies=["done"])
-    assert play.drive(play.flight.run(followed()), [cut, ["repeated", 1]]) == ["repeated", 1]
+    assert play.drive(play.run(followed()), [cut, ["repeated", 1]]) == ["repeated", 1]
 
 
 def test_what_may_not_be_sent_again_keeps_the_reply_that_came(play: Play) -> None:
     cut = Broken("reset", replies=["done"])
-    assert play.drive(play.flight.run(followed(resend=False)), [cut]) == ["done", cut]
+    assert play.drive(play.run(followed(resend=False)), [cut]) == ["done", cut]
     with pytest.raises(ServerUnreachable, match="whether the command ran is not known"):
-        play.drive(play.flight.run(followed(resend=False)), [Broken("reset")])
+        play.drive(play.run(followed(resend=False)), [Broken("reset")])
 
 
 def test_a_reply_that_came_stays_true_whatever_comes_of_asking_again(play: Play) -> None:
     cut = Broken("reset", replies=["done"])
-    assert play.drive(play.flight.run(followed()), itertools.chain([cut], itertools.repeat(Broken("x")))) == [
+    assert play.drive(play.run(followed()), itertools.chain([cut], itertools.repeat(Broken("x")))) == [
         "done",
         cut,
     ]
     full = [Refusal("OOM command not allowed"), 1]
-    assert play.drive(play.flight.run(followed()), [cut, full]) == ["done", cut]
+    assert play.drive(play.run(followed()), [cut, full]) == ["done", cut]
 
 
 def test_a_flight_that_is_cut_off_keeps_what_was_answered_whole(play: Play) -> None:

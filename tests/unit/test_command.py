@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from homing.command import call, load
+from homing.command import call, load, prepared
 from homing.engines.engine import DATA_VERSION, SETTINGS
 from homing.ids import ID_LENGTH
 from homing.keys import Keys
@@ -53,6 +53,16 @@ def test_a_missing_or_extra_argument_is_a_type_error() -> None:
         call(script, keys, bytes, id="a", limit=3)
     with pytest.raises(TypeError, match="no further"):
         call(script, keys, bytes, id="a", rest=["b"])
+
+
+def test_a_script_is_prepared_for_its_own_arguments_in_their_order() -> None:
+    script, keys = load(LISTS, "enqueue"), Keys("emails")
+    called = call(script, keys, bytes, now_ms="", lane="a", number=1)
+    assert prepared(script, keys, "now_ms", "lane", "number") == (script, called.keys)
+    with pytest.raises(TypeError, match="enqueue takes"):
+        prepared(script, keys, "lane", "now_ms", "number")
+    with pytest.raises(TypeError, match="no key that ends in one"):
+        prepared(load(LISTS, "claim"), keys, *load(LISTS, "claim").wanted)
 
 
 def test_keys_come_from_the_names_in_the_header() -> None:

@@ -20,7 +20,8 @@ from homing.errors import (
     WrongType,
 )
 from homing.faults import Broken, Refusal
-from homing.flight import BLOCK_MARGIN_S, check_greeting, greeting
+from homing.flight import BLOCK_MARGIN_S
+from homing.greeting import check_greeting, greeting
 from homing.routes import Exchange
 from homing.target import Address
 from tests.unit.play import NEW, NOSCRIPT, OTHER, Play, command, sent
@@ -28,18 +29,21 @@ from tests.unit.play import NEW, NOSCRIPT, OTHER, Play, command, sent
 pytestmark = pytest.mark.exact_traffic("it plays a flight with prepared answers")
 
 
-@pytest.fixture
-def play(monkeypatch: pytest.MonkeyPatch) -> Play:
-    return Play(monkeypatch)
+@pytest.fixture(params=["the first command", "a later command, which goes straight"])
+def play(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> Play:
+    play = Play(monkeypatch)
+    if request.param != "the first command":
+        play.proven = play.flight._proven = True
+    return play
 
 
 def test_a_script_goes_by_its_hash(play: Play) -> None:
-    assert play.drive(play.flight.run(command()), [["done"]]) == "done"
+    assert play.drive(play.run(command()), [["done"]]) == "done"
     assert play.log == [("h:1", ["EVALSHA", "sha-claim", "1", "k", "a"])]
 
 
 def test_a_script_the_server_does_not_know_goes_by_its_text(play: Play) -> None:
-    play.drive(play.flight.run(command(resend=False)), [[NOSCRIPT], ["done"]])
+    play.drive(play.run(command(resend=False)), [[NOSCRIPT], ["done"]])
     assert play.verbs() == [("h:1", "EVALSHA sha-claim"), ("h:1", "EVAL #!lua\nclaim")]
     assert play.now == 1_000.0
 
@@ -48,8 +52,8 @@ def test_where_the_lua_line_is_no_lua_the_plain_text_goes_from_then_on(play: Pla
     compile_error = Refusal(
         "ERR Error compiling script (new function): user_script:1: unexpected symbol near '#'"
     )
-    play.drive(play.flight.run(command(resend=False)), [[NOSCRIPT], [compile_error], ["done"]])
-    play.drive(play.flight.run(command()), [["done"]])
+    play.drive(play.run(command(resend=False)), [[NOSCRIPT], [compile_error], ["done"]])
+    play.drive(play.run(command()), [["done"]])
     assert play.verbs() == [
         ("h:1", "EVALSHA sha-claim"),
         ("h:1", "EVAL #!lua\nclaim"),
@@ -59,13 +63,13 @@ def test_where_the_lua_line_is_no_lua_the_plain_text_goes_from_then_on(play: Pla
 
 
 def test_plain_commands_go_as_words_keys_and_arguments(play: Play) -> None:
-    play.drive(play.flight.run(Command(("ZADD",), ("k",), (1, "m"), int)), [[1]])
+    play.drive(play.run(Command(("ZADD",), ("k",), (1, "m"), int)), [[1]])
     assert play.log == [("h:1", ["ZADD", "k", "1", "m"])]
 
 
 def test_after_a_broken_connection_a_command_is_sent_again_until_the_deadline(play: Play) -> None:
     with pytest.raises(ServerUnreachable, match=r"cannot reach h:1: reset; .* not known"):
-        play.drive(play.flight.run(command()), itertools.repeat(Broken("reset")))
+        play.drive(play.run(command()), itertools.repeat(Broken("reset")))
     assert len(play.log) > 10
     assert 1_004.0 < play.now < 1_005.0
 
@@ -79,18 +83,18 @@ def test_the_answer_to_a_copy_is_read_as_one_when_an_earlier_one_may_have_run(pl
         ([Broken("reset")], "cancelled, by this call"),
     ]
     for trouble, told in stories:
-        assert play.drive(play.flight.run(cancel), [*trouble, ["cancelled"]]) == told
+        assert play.drive(play.run(cancel), [*trouble, ["cancelled"]]) == told
 
 
 def test_a_claim_is_never_sent_again_when_its_end_is_unknown(play: Play) -> None:
     with pytest.raises(ServerUnreachable, match="whether the command ran is not known"):
-        play.drive(play.flight.run(command(resend=False)), [Broken("reset")])
+        play.drive(play.run(command(resend=False)), [Broken("reset")])
     assert len(play.log) == 1
 
 
 def test_a_claim_that_was_never_sent_may_be_sent(play: Play) -> None:
     refused = Broken("Connection refused", sent=False)
-    assert play.drive(play.flight.run(command(resend=False)), [refused, refused, ["done"]]) == "done"
+    assert play.drive(play.run(command(resend=False)), [refused, refused, ["done"]]) == "done"
 
 
 @pytest.mark.parametrize(
@@ -109,15 +113,15 @@ def test_what_passes_is_waited_for_until_the_deadline(
     play: Play, text: str, error: type[HomingError], drops: bool
 ) -> None:
     claim = command(resend=False)
-    assert play.drive(play.flight.run(claim), [[Refusal(text)], ["done"]]) == "done"
+    assert play.drive(play.run(claim), [[Refusal(text)], ["done"]]) == "done"
     assert (("drop", "h:1") in play.log) is drops
     with pytest.raises(error):
-        play.drive(play.flight.run(claim), itertools.repeat([Refusal(text)]))
+        play.drive(play.run(claim), itertools.repeat([Refusal(text)]))
 
 
 def test_a_deadline_of_a_call_is_its_own(play: Play) -> None:
     with pytest.raises(ServerLoading):
-        play.drive(play.flight.run(command(), 0.5), itertools.repeat([Refusal("LOADING x")]))
+        play.drive(play.run(command(), 0.5), itertools.repeat([Refusal("LOADING x")]))
     # Three pauses fit whatever the jitter, of 25, 50 and 100 ms at least; the fourth is 200 to 400 ms.
     assert 1_000.175 <= round(play.now, 6) < 1_000.5
 
@@ -131,14 +135,14 @@ def test_a_try_leaves_time_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
         return original(step, rest)
 
     monkeypatch.setattr(play, "_answer", answer)
-    play.drive(play.flight.run(command()), [["done"]])
-    play.drive(play.flight.run(command(resend=False)), [["done"]])
+    play.drive(play.run(command()), [["done"]])
+    play.drive(play.run(command(resend=False)), [["done"]])
     assert limits == [5.0, 2.5, 5.0]
 
 
 def test_a_definite_no_is_raised_at_once(play: Play) -> None:
     with pytest.raises(LeaseLost, match=r"gone \(queue 'mails'\)"):
-        play.drive(play.flight.run(command()), [[Refusal("LEASELOST gone")]])
+        play.drive(play.run(command()), [[Refusal("LEASELOST gone")]])
 
 
 def test_many_go_in_one_flight_and_the_unknown_again_in_order(play: Play) -> None:
@@ -230,18 +234,18 @@ def test_a_server_that_is_too_old_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(
         ServerTooOld, match=r"needs Redis 6\.2 or Valkey 7\.2; h:1 is 6\.0\.16 and has no LMOVE"
     ):
-        play.drive(play.flight.run(command()), [[[None]], [b"# Server\r\nredis_version:6.0.16\r\n"]])
+        play.drive(play.run(command()), [[[None]], [b"# Server\r\nredis_version:6.0.16\r\n"]])
 
 
 def test_a_user_who_may_not_ask_for_commands_is_not_asked_to(monkeypatch: pytest.MonkeyPatch) -> None:
     play = Play(monkeypatch)
     play.proven = True
-    assert play.drive(play.flight.run(command()), [[Refusal("NOPERM x")], ["done"]]) == "done"
+    assert play.drive(play.run(command()), [[Refusal("NOPERM x")], ["done"]]) == "done"
 
 
 def test_a_plain_connection_to_a_clusters_node_is_told_so(play: Play) -> None:
     with pytest.raises(ServerError, match=r"connect with redis\+cluster://h:1"):
-        play.drive(play.flight.run(command()), [[Refusal("MOVED 1 other:2")]])
+        play.drive(play.run(command()), [[Refusal("MOVED 1 other:2")]])
 
 
 def test_a_greeting_says_user_and_database() -> None:
@@ -267,8 +271,8 @@ def test_a_greeting_that_is_refused_says_why(replies: list[Any], error: type[Exc
 def test_a_full_server_knows_nothing_of_the_try_before(play: Play) -> None:
     full = Refusal("OOM command not allowed when used memory > 'maxmemory'.")
     with pytest.raises(ServerUnreachable, match="whether a try before did run is not known"):
-        play.drive(play.flight.run(command()), [Broken("reset"), [full]])
+        play.drive(play.run(command()), [Broken("reset"), [full]])
     with pytest.raises(QueueFull):
-        play.drive(play.flight.run(command()), [Broken("Connection refused", sent=False), [full]])
+        play.drive(play.run(command()), [Broken("Connection refused", sent=False), [full]])
     with pytest.raises(QueueFull):  # what the script says, it says of both
-        play.drive(play.flight.run(command()), [Broken("reset"), [Refusal("QUEUEFULL so many ids")]])
+        play.drive(play.run(command()), [Broken("reset"), [Refusal("QUEUEFULL so many ids")]])

@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
-from homing import keys
-from homing.ids import ALPHABET, Ids, new_id, new_lane, new_worker_id
+from homing import ids, keys
+from homing.ids import ALPHABET, Ids, made_ms, new_id, new_lane, new_worker_id
 
 LETTERS = set(ALPHABET)
 
@@ -43,6 +43,31 @@ def test_ids_sort_by_their_millisecond(earlier_ms: int) -> None:
     later = Ids(clock_ns=lambda: (earlier_ms + 1) * 1_000_000).new()
     assert earlier < later
     assert len(earlier) == len(later) == 21
+
+
+def test_an_id_says_its_millisecond_whatever_the_one_before_was() -> None:
+    """Four seconds of ids share their first letters, one millisecond the next two."""
+    now_ms, first = 0, 1_764_000_000_000
+    source = Ids(clock_ns=lambda: now_ms * 1_000_000)
+    for now_ms in (*range(first, first + 200), *range(first + 200, first + 20_000, 61), 2**41, 2**42 - 1):
+        assert made_ms(source.new()) == now_ms
+
+
+def test_who_was_interrupted_while_it_made_an_id_leaves_nothing_half_done(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now_ms = 1_764_000_000_000
+    source = Ids(clock_ns=lambda: now_ms * 1_000_000)
+    source.new()
+    now_ms += 10_000
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(ids, "_text", interrupted)
+        source.new()
+    assert [made_ms(source.new()) for _ in range(3)] == [now_ms] * 3
+
+
+def interrupted(number: bytes) -> str:
+    raise KeyboardInterrupt
 
 
 def test_two_processes_in_the_same_millisecond_differ_in_74_random_bits() -> None:

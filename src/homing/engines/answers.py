@@ -72,6 +72,11 @@ class Positions:
         return [Enqueued.EXISTS if i in taken else Enqueued.STORED for i in range(1, self.count + 1)]
 
 
+def position_of_one(reply: bytes) -> list[Enqueued]:
+    """The same for a single job."""
+    return Positions(1)(reply) if reply else [Enqueued.STORED]
+
+
 def registered(reply: list[int]) -> Registered:
     return Registered(lease_ms=reply[0], now_ms=reply[1], paused=bool(reply[2]))
 

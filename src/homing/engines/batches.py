@@ -53,6 +53,11 @@ def runs_of(jobs: Sequence[NewJob], words: Words) -> list[Argument]:
     return told
 
 
+def run_of_one(job: NewJob, words: Words) -> tuple[Argument, ...]:
+    """The same of a single job, as most calls are."""
+    return (job.task, _more(job), 1, *words(job))
+
+
 def _more(job: NewJob) -> Argument:
     """What is not plain about a job, empty when nothing is."""
     if not (job.meta or job.priority or job.delay_ms or job.own_id or job.reply):

@@ -1,13 +1,14 @@
 """The engine contract over Lua scripts: both engines bear the same script names and arguments."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from typing import Any, ClassVar
 
 from msgspec.structs import replace
 
-from homing.command import Argument, Command, Script, call, load
+from homing.command import Argument, Command, Script, call, load, prepared
 from homing.engines import answers
-from homing.engines.batches import Words, groups_of, runs_of
+from homing.engines.batches import Words, groups_of, run_of_one, runs_of
 from homing.engines.engine import BATCH_MAX, SETTINGS, EngineName, ReclaimReason
 from homing.errors import SettingsError
 from homing.job import (
@@ -74,16 +75,20 @@ class ScriptedEngine:
     def enqueue(
         self, jobs: Sequence[NewJob], *, lane: str, number: int, now_ms: int | None = None
     ) -> Command[list[Enqueued]]:
-        _at_most(len(jobs), "jobs")
-        return call(
-            self._script("enqueue"),
-            self.keys,
-            answers.Positions(len(jobs)),
-            now_ms=_now(now_ms),
-            lane=lane,
-            number=number,
-            rest=runs_of(jobs, type(self).words),
-        )
+        (script, names), many, words = self._enqueued, len(jobs), type(self).words
+        told: Sequence[Argument]
+        decode: Callable[[bytes], list[Enqueued]]
+        if many == 1:
+            told, decode = run_of_one(jobs[0], words), answers.position_of_one
+        else:
+            _at_most(many, "jobs")
+            told, decode = runs_of(jobs, words), answers.Positions(many)
+        now = "" if now_ms is None else now_ms
+        return Command(script, names, (now, lane, number, *told), decode, self.keys.queue)
+
+    @cached_property
+    def _enqueued(self) -> tuple[Script, tuple[str, ...]]:
+        return prepared(self._script("enqueue"), self.keys, "now_ms", "lane", "number")
 
     def register(
         self,

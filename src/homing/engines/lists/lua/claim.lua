@@ -31,8 +31,9 @@ local function move(list, most)
 end
 
 -- A plain one, where no suspect waits apart.
-local due, moved, told = limit > 0 and plain_due(kept, KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[6], now), {}, 0
-if due and redis.call('EXISTS', base .. ':alone') == 0 then
+local due = limit > 0 and plain_due(kept, KEYS[3], ARGV[2], KEYS[4], ARGV[4], KEYS[6], base .. ':alone', now)
+local moved, told = {}, 0
+if due then
   moved = move(base .. ':waiting:0', limit)
   while moved[told + 1] and not hand_out_new(base .. ':job:' .. moved[told + 1], moved[told + 1], '0', ARGV[2], jobs) do
     told = told + 1

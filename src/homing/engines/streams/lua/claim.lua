@@ -21,8 +21,8 @@ local limit, jobs = tonumber(ARGV[3]), {}
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'seen_ms', 'clock_ms', 'lease_ms', 'token')
 
 -- A plain one, where no suspect is known and nothing was handed back.
-local due, read = limit > 0 and plain_due(kept, KEYS[3], worker, KEYS[4], ARGV[4], KEYS[5], now), nil
-if due and redis.call('EXISTS', KEYS[7]) == 0 then
+local due, read = limit > 0 and plain_due(kept, KEYS[3], worker, KEYS[4], ARGV[4], KEYS[5], KEYS[7], now), nil
+if due then
   local stream = base .. ':stream:0'
   local back = redis.pcall('XPENDING', stream, GROUP, '-', '+', 1, 'returned')
   if not back.err and not back[1] then
