@@ -180,10 +180,7 @@ def verdicts(store: Store) -> list[Verdict]:
 
 
 def _two_processes(store: Store) -> Iterator[Verdict]:
-    """Two processes are 1.6 times one, or the machine's cores are shown to be full.
-
-    Where a scheduler lets the server wait while a core is idle, that is shown with the server before all others.
-    """
+    """Two processes are 1.6 times one, or the machine's cores are shown to be full."""
     cores = int(store.sessions[-1]["cores"]) if store.sessions else 2
     for engine in ("streams", "lists"):
         row, said = f"homing {engine}", f"no-op jobs, two processes to one, {engine}"
@@ -191,21 +188,13 @@ def _two_processes(store: Store) -> Iterator[Verdict]:
             name=f"two_{engine}", said=said, sense="least", limit=1.6,
             measured=Term("drain-2", row, "jobs_per_s"), beside=Term("drain-1", row, "jobs_per_s"),
         ).verdict(store)  # fmt: skip
-        if ratio is not None and ratio.kept:
+        busy = store.median("drain-2", row, "cores_busy")
+        if ratio is not None and (ratio.kept or busy is None or busy < FULL_SHARE * cores):
             yield ratio
-            continue
-        words = {
-            "drain-2": "cores that were busy",
-            "drain-2-first": "cores busy, the server never waiting for one",
-        }
-        full = [
-            Verdict.of(f"two_{engine}", f"{said}: {words[name]}", values, "least", FULL_SHARE * cores)
-            for name in words
-            if (values := Term(name, row, "cores_busy").values(store))
-        ]
-        found = next((verdict for verdict in full if verdict.kept), ratio)
-        if found is not None:
-            yield found
+        elif busy is not None:
+            yield Verdict.of(
+                f"two_{engine}", f"{said}: cores that were busy", [busy], "least", FULL_SHARE * cores
+            )
 
 
 def _beside_peers(store: Store) -> Iterator[Verdict]:

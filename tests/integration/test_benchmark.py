@@ -1,5 +1,6 @@
 """The harness of the benchmarks sees what it claims to see: on a real server, and over one small run."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -54,6 +55,19 @@ def test_the_witness_tells_which_jobs_ran_and_which_ran_twice() -> None:
         stage.runs[1] = 1
         stage.runs[4] = 2
         assert (stage.ran(), stage.repeated()) == (2, 1)
+
+
+def test_the_server_goes_before_all_others_or_says_why_not() -> None:
+    with Stage(BIN) as stage:
+        refused = ""
+        try:
+            stage.put_server_first()
+        except Silent as silent:  # only some may
+            refused = str(silent)
+        threads = [int(path.name) for path in Path(f"/proc/{stage.server.pid}/task").iterdir()]
+        policies = {os.sched_getscheduler(thread) for thread in threads}
+        assert policies == {os.SCHED_OTHER if refused else os.SCHED_FIFO}
+        assert not refused or "no real-time priority here: " in refused
 
 
 def test_a_program_that_fails_is_told_with_its_last_words() -> None:

@@ -97,10 +97,9 @@ def test_two_processes_may_fill_the_cores_instead(store: Store) -> None:
         run["cores_busy"] = 1.2
     [verdict] = [each for each in verdicts(store) if each.name == "two_streams"]
     assert (verdict.limit, verdict.kept) == (1.6, False)
+    # What they do behind a server that is put before all others is shown beside, and does not count.
     store.cells["drain-2-first"] = {"homing streams": figures(60_000, 60_000, 60_000)}
-    [verdict] = [each for each in verdicts(store) if each.name == "two_streams"]
-    assert (verdict.median, verdict.kept) == (1.9, True)
-    assert "the server never waiting" in verdict.said
+    assert verdict in verdicts(store)
 
 
 def test_every_picture_that_the_page_shows_is_drawn_for_both_grounds(store: Store, tmp_path: Path) -> None:
