@@ -30,7 +30,7 @@ REFUSALS = {
 }
 KINDS = (*REFUSALS, "reset", "lost")
 #: Of these the answer to a copy says only what the copy did itself.
-SAY_WHAT_THEY_DID = frozenset({"purge", "repair", "replay", "remove"})
+SAY_WHAT_THEY_DID = frozenset({"purge", "repair", "replay"})
 
 
 def _answers_as_before(command: Command[Any]) -> bool:
