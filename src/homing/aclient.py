@@ -167,7 +167,7 @@ class AsyncClient:
         else:
             if type(landed[0]) is not Refusal:
                 return command.decode(landed[0])  # nearly always
-        return await self._drive(flight.landed(command, straight.address, landed, by))
+        return await self._drive(flight.resume(command, straight.address, landed, by))
 
     async def run_many(
         self, commands: Sequence[Command[Any]], deadline: float | None = None

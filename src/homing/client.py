@@ -146,7 +146,7 @@ class Client:
         else:
             if type(landed[0]) is not Refusal:
                 return command.decode(landed[0])  # nearly always
-        return self._drive(flight.landed(command, straight.address, landed, by))
+        return self._drive(flight.resume(command, straight.address, landed, by))
 
     def run_many(
         self, commands: Sequence[Command[Any]], deadline: float | None = None

@@ -99,7 +99,7 @@ class Flight:
     def straight(self, command: Command[Any], by: float) -> Exchange | None:
         """What to send where, when an answer to it is nearly always all that a command takes. None: `run` it.
 
-        A refusal of it, or an error, goes to `landed`.
+        A refusal of it, or an error, goes to `resume`.
         """
         if not self._proven or command.behind:
             return None
@@ -110,7 +110,7 @@ class Flight:
         try_by = _try_by(time.monotonic(), by) if command.resend else by
         return Exchange(address, packed_command(command, plain=self._plain), 1, try_by)
 
-    def landed(
+    def resume(
         self, command: Command[T], address: Address, landed: list[Any] | Broken | HomingError, by: float
     ) -> Flow[T]:
         """The rest of the way of a command that went straight there and found this."""
@@ -231,9 +231,9 @@ class Flight:
 
     def _send(self, address: Address, group: list[Call], by: float) -> Flow[None]:
         packed, extra, wanted = self._packed(group)
+        resend = all(call.command.resend for call in group)
         landed: Any
         try:
-            resend = all(call.command.resend for call in group)
             landed = yield Exchange(address, packed, wanted, _try_by(time.monotonic(), by) if resend else by)
         except (Broken, HomingError) as error:
             landed = error

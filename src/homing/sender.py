@@ -194,8 +194,7 @@ class Sender:
     def put_one(self, job: NewJob, durability: Durability | None = None) -> None:
         """As `store_one`, by the sync client. Most calls need none of its other steps: they cost half of what it does."""
         link = self.link
-        level = durability or self.durability or link.settings.durability
-        at_hand = link.at_hand(self.name) if level == "memory" and link.seal is None else None
+        at_hand = link.at_hand(self.name) if self._in_one_call(self.level(durability)) else None
         if at_hand is None:
             link.do(self.store_one(job, durability))
             return
@@ -210,10 +209,9 @@ class Sender:
         if answer is Enqueued.EXISTS:
             raise self.exists([job.id])
 
-    def _at_hand(self, durability: Durability) -> Engine | None:
-        """The engine, when it is known and an enqueue is one call, with nothing before it or behind."""
-        plain = durability == "memory" and self.link.seal is None
-        return self.link.engines.get(self.name) if plain else None
+    def _in_one_call(self, level: Durability) -> bool:
+        """Whether an enqueue is a call with nothing before it or behind, once the engine is known."""
+        return level == "memory" and self.link.seal is None
 
     def store_all(self, jobs: Iterable[tuple[NewJob, Durability | None]]) -> Steps[None]:
         """Any number of jobs with their durability, in order, in as many calls as needed.
@@ -271,7 +269,7 @@ class Sender:
 
     async def _stored(self, jobs: list[NewJob], durability: Durability) -> list[Enqueued | Exception]:
         """One answer for each job; each caller hears of its own job alone."""
-        engine = self._at_hand(durability)
+        engine = self.link.engines.get(self.name) if self._in_one_call(durability) else None
         if engine is not None:
             lane = self.link.lanes.take()
             try:

@@ -60,7 +60,7 @@ class Play:
         else:
             if type(landed[0]) is not Refusal:
                 return command.decode(landed[0])
-        return (yield from self.flight.landed(command, straight.address, landed, by))
+        return (yield from self.flight.resume(command, straight.address, landed, by))
 
     def drive(self, flow: Flow[Any], answers: Iterable[Any]) -> Any:
         rest = iter(answers)
