@@ -1,8 +1,9 @@
--- Milliseconds of the server's clock, or the time that a test passed.
+-- Milliseconds of the server's clock, or the time that a test passed; and the microseconds beyond them.
 local function now_ms(given)
-  if given ~= '' then return tonumber(given) end
+  if given ~= '' then return tonumber(given), 0 end
   local time = redis.call('TIME')
-  return tonumber(time[1]) * 1000 + math.floor(tonumber(time[2]) / 1000)
+  local micros = tonumber(time[2])
+  return tonumber(time[1]) * 1000 + math.floor(micros / 1000), micros % 1000
 end
 
 -- The queue's counted clock goes on by the time since anybody looked, but never by more than a
@@ -23,13 +24,12 @@ end
 
 -- A number that grows with every delivery: last + 1, or the server's microseconds when those are more. (In
 -- whole milliseconds two primaries, one of which does not know yet that it was replaced, would meet.)
-local function token_after(last, now, given)
-  local micros = given == '' and tonumber(redis.call('TIME')[2]) % 1000 or 0
+local function token_after(last, now, micros)
   return string.format('%.0f', math.max(tonumber(last or 0) + 1, now * 1000 + micros))
 end
 
-local function next_token(meta, now, given)
-  local token = token_after(redis.call('HGET', meta, 'token'), now, given)
+local function next_token(meta, now, micros)
+  local token = token_after(redis.call('HGET', meta, 'token'), now, micros)
   redis.call('HSET', meta, 'token', token)
   return token
 end

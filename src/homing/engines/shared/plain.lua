@@ -15,11 +15,11 @@ local function plain_due(kept, workers, worker, worker_key, number, scheduled, a
 end
 
 -- Write down that it was one. Returns the token of what it gave, '0' when that is nothing.
-local function note_plain(meta, kept, worker_key, number, now, given, gave)
+local function note_plain(meta, kept, worker_key, number, now, micros, gave)
   redis.call('HSET', worker_key, 'number', number)
   local clock, token = clock_at(now, kept[5], kept[6], kept[7]), '0'
   if gave then
-    token = token_after(kept[8], now, given)
+    token = token_after(kept[8], now, micros)
     redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock, 'token', token)
   else
     redis.call('HSET', meta, 'seen_ms', now, 'clock_ms', clock)

@@ -16,7 +16,8 @@
 --
 -- Returns {server time, ms until something is due or -1, paused, more, token, alone, jobs}.
 
-local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
+local base, meta, active = KEYS[1], KEYS[2], KEYS[5]
+local now, micros = now_ms(ARGV[1])
 local limit, jobs = tonumber(ARGV[3]), {}
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'seen_ms', 'clock_ms', 'lease_ms', 'token')
 
@@ -39,7 +40,7 @@ if due then
     told = told + 1
   end
   if told == #moved then
-    local token = note_plain(meta, kept, KEYS[4], ARGV[4], now, ARGV[1], told > 0)
+    local token = note_plain(meta, kept, KEYS[4], ARGV[4], now, micros, told > 0)
     local more = told == limit and redis.call('EXISTS', base .. ':waiting:0') == 1
     if more then ring(KEYS[7]) end
     return { now, due, 0, more and 1 or 0, token, 0, jobs }
@@ -86,7 +87,7 @@ for _, priority in ipairs(priorities) do
 end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
+if #jobs > 0 then token = next_token(meta, now, micros) end
 -- Whoever got a suspect may take no more, others may.
 if #jobs > 0 and (alone == 1 or count() == limit) then
   local waiting, apart = count_all(base, priorities)

@@ -15,7 +15,8 @@
 --
 -- Returns as claim does, at most 1,000 jobs.
 
-local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
+local base, meta, active = KEYS[1], KEYS[2], KEYS[5]
+local now, micros = now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'paused')
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
   or outnumbered(KEYS[4], ARGV[3])
@@ -36,6 +37,6 @@ for i = #ids, 1, -1 do
 end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
+if #jobs > 0 then token = next_token(meta, now, micros) end
 local alone = redis.call('HGET', KEYS[4], 'alone') and 1 or 0
 return { now, due_in(KEYS[6], now), kept[3] and 1 or 0, more, token, alone, jobs }

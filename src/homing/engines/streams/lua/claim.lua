@@ -16,7 +16,8 @@
 --
 -- Returns {server time, ms until something is due or -1, paused, more, token, alone, jobs}.
 
-local base, meta, now, worker = KEYS[1], KEYS[2], now_ms(ARGV[1]), ARGV[2]
+local base, meta, worker = KEYS[1], KEYS[2], ARGV[2]
+local now, micros = now_ms(ARGV[1])
 local limit, jobs = tonumber(ARGV[3]), {}
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'priorities', 'paused', 'seen_ms', 'clock_ms', 'lease_ms', 'token')
 
@@ -29,7 +30,7 @@ if due then
     read = redis.call('XREADGROUP', 'GROUP', GROUP, worker, 'COUNT', limit, 'STREAMS', stream, '>')
     read = read and read[1][2]
     if not read or not hand_out_placed('0', read, jobs) then
-      local token, waiting, apart = note_plain(meta, kept, KEYS[4], ARGV[4], now, ARGV[1], read), 0, 0
+      local token, waiting, apart = note_plain(meta, kept, KEYS[4], ARGV[4], now, micros, read), 0, 0
       if read and #read == limit then waiting, apart = count_all(base, { '0' }) end
       if waiting > apart then ring(KEYS[6]) end
       return { now, due, 0, waiting > apart and 1 or 0, token, 0, jobs }
@@ -140,7 +141,7 @@ end
 if limit > 0 and #jobs == 0 and put_apart and idle then take_alone() end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
+if #jobs > 0 then token = next_token(meta, now, micros) end
 -- Whoever got a suspect may take no more, others may; what was put apart is for an idle worker.
 if put_apart or (#jobs > 0 and (alone == 1 or count() == limit)) then
   local waiting, apart = count_all(base, priorities)

@@ -16,7 +16,8 @@
 
 local HELD_MAX = 1000
 
-local base, meta, now = KEYS[1], KEYS[2], now_ms(ARGV[1])
+local base, meta = KEYS[1], KEYS[2]
+local now, micros = now_ms(ARGV[1])
 local kept = redis.call('HMGET', meta, 'engine', 'version', 'paused', 'priorities')
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
   or outnumbered(KEYS[4], ARGV[3])
@@ -56,6 +57,6 @@ for _, priority in ipairs(priorities_of(kept[4])) do
 end
 
 local token = '0'
-if #jobs > 0 then token = next_token(meta, now, ARGV[1]) end
+if #jobs > 0 then token = next_token(meta, now, micros) end
 local alone = redis.call('HGET', KEYS[4], 'alone') and 1 or 0
 return { now, due_in(KEYS[5], now), kept[3] and 1 or 0, more, token, alone, jobs }
