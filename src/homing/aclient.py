@@ -3,7 +3,7 @@
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -37,6 +37,7 @@ class Wire(asyncio.Protocol):
         self._answered: asyncio.Future[list[Any]] | None = None
         self._replies: list[Any] = []
         self._count = 0
+        self._heard: Callable[[list[Any]], None] | None = None
         self._by = 0.0  # of the exchange, by `time.monotonic()`
         #: Looks whether an answer is late; kept from exchange to exchange, as nearly all end long before.
         self._watch: asyncio.TimerHandle | None = None
@@ -51,9 +52,14 @@ class Wire(asyncio.Protocol):
         # From here on the bytes come to us, not to the stream that redis-py made.
         self._transport.set_protocol(self)
 
-    async def exchange(self, packed: bytes, count: int, by: float) -> list[Any]:
-        """Send and read. Raises Broken with the replies that came; then the wire is only to be closed."""
-        self._count, self._replies = count, []
+    async def exchange(
+        self, packed: bytes, count: int, by: float, heard: Callable[[list[Any]], None] | None = None
+    ) -> list[Any]:
+        """Send and read. Raises Broken with the replies that came; then the wire is only to be closed.
+
+        `heard` is called with the replies as soon as they are here, which is before the loop's next pass.
+        """
+        self._count, self._replies, self._heard = count, [], heard
         if self._over:
             raise Broken("the connection was closed", sent=False, replies=self._last_words())
         answered: asyncio.Future[list[Any]] = self._loop.create_future()
@@ -92,7 +98,13 @@ class Wire(asyncio.Protocol):
             self._end(not_redis(self._address, error))
             return
         if len(self._replies) >= self._count and not self._answered.done():
-            self._answered.set_result(self._replies)
+            try:
+                if self._heard is not None:
+                    self._heard(self._replies)
+            except Exception as error:
+                self._answered.set_exception(error)  # it is for who waits
+            else:
+                self._answered.set_result(self._replies)
 
     def _last_words(self) -> list[Any]:
         """What was said before anything was asked, as far as it is a refusal."""
@@ -186,6 +198,34 @@ class AsyncClient:
         """
         return await self._drive(self._flight.wait(bells, block_s, command))
 
+    async def listen(
+        self, bells: Sequence[str], block_s: float, command: Command[T], heard: Callable[[T], None]
+    ) -> None:
+        """As `wait`, but `heard` is called with the answer, as soon as it is here: who waits is a pass of the loop later.
+
+        What it raises is raised here.
+        """
+        told: list[T] = []
+
+        def hear(replies: list[Any]) -> None:
+            bell, answer = replies
+            if type(bell) is not Refusal and type(answer) is not Refusal:
+                told.append(command.decode(answer))
+                heard(told[0])
+
+        flight = self._flight
+        straight = flight.straight_wait(bells, block_s, command)
+        if straight is None:
+            heard(await self._drive(flight.wait(bells, block_s, command)))
+            return
+        landed: Any
+        try:
+            landed = await self._exchange(straight, hear)
+        except (Broken, HomingError) as error:
+            landed = error
+        if not told:
+            heard(await self._drive(flight.resume_wait(bells, command, straight.address, landed)))
+
     async def pop(self, key: str, block_s: float) -> bytes | None:
         """The first item of a list, waiting for it up to `block_s` (0.01 to 2); None: there was none."""
         return await self._drive(self._flight.pop(key, block_s))
@@ -253,7 +293,7 @@ class AsyncClient:
             result: T = end.value
             return result
 
-    async def _exchange(self, step: Exchange) -> list[Any]:
+    async def _exchange(self, step: Exchange, heard: Callable[[list[Any]], None] | None = None) -> list[Any]:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             if self._loop is not None:
@@ -263,7 +303,7 @@ class AsyncClient:
             self._loop = loop
         wire = await self._wire(step.address, step.by)
         try:
-            replies = await wire.exchange(step.packed, step.replies, step.by)
+            replies = await wire.exchange(step.packed, step.replies, step.by, heard)
         except Broken:
             wire.close()
             self._drop(step.address)  # the idle ones are as old as it is

@@ -9,9 +9,8 @@ import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
-from msgspec import Struct
-
 from homing import events
+from homing.calls import Call
 from homing.command import Argument, Command
 from homing.errors import HomingError, ServerError, ServerTooOld, ServerUnreachable
 from homing.faults import FLOOR, Broken, Refusal, Step, Verdict, is_full, judge, pause_s
@@ -29,57 +28,7 @@ TRY_S = 1.0
 BLOCK_MIN_S, BLOCK_MAX_S = 0.01, 2.0
 #: How much longer than its block the reply to a blocking read may take.
 BLOCK_MARGIN_S = 3.0
-#: Redirections and missing scripts are followed at once so often; then a pause comes before each.
-TURNS = 3
 SCAN_COUNT = 1_000
-
-
-class Call(Struct, eq=False):
-    """One command until it is answered."""
-
-    command: Command[Any]
-    #: Send the script's text in place of its hash.
-    text: bool = False
-    #: Where a cluster asked to send this one call.
-    asking: Address | None = None
-    #: Only ever there.
-    pinned: Address | None = None
-    turns: int = 0
-    pause: bool = False
-    #: An earlier copy may have run: its answer never came.
-    again: bool = False
-    done: bool = False
-    reply: Any = None
-    #: The reply that came without all of those to the commands behind it.
-    torn: list[Any] | None = None
-    #: Why it failed, or why it has not been answered yet.
-    error: HomingError | None = None
-
-    def fail(self, error: HomingError) -> None:
-        """It is over; what it answered before still holds."""
-        if self.torn is not None:
-            self.answer(self.torn)
-        else:
-            self.done, self.error = True, error
-
-    def answer(self, reply: Any) -> None:
-        self.done, self.error, self.reply = True, None, reply
-
-    def tear(self, replies: list[Any], broken: Broken | None) -> None:
-        """The connection broke within its replies; the first one is definite when it came."""
-        if replies:
-            self.torn = [*replies, *[broken] * (1 + len(self.command.behind) - len(replies))]
-
-    def turn(self) -> None:
-        """Again, at once, unless it went round too often."""
-        self.turns += 1
-        self.pause = self.turns > TURNS
-
-    def result(self) -> Any:
-        if self.error is not None:
-            raise self.error
-        read_again = self.command.decode_again if self.again else None
-        return (read_again or self.command.decode)(self.reply)
 
 
 class Flight:
@@ -130,19 +79,35 @@ class Flight:
         yield from self._fly(calls, time.monotonic() + (deadline_s or self.deadline_s))
         return [_result_or_error(call) for call in calls]
 
+    def straight_wait(self, bells: Sequence[str], block_s: float, command: Command[Any]) -> Exchange | None:
+        """As `straight`, for a `wait`. Refusals of it, and errors, go to `resume_wait`."""
+        if not self._proven or command.behind:
+            return None
+        address = self._routes.known(bells[0])
+        return None if address is None else self._blocking(address, bells, block_s, command)
+
+    def resume_wait(
+        self,
+        bells: Sequence[str],
+        command: Command[Any],
+        address: Address,
+        landed: list[Any] | Broken | HomingError,
+    ) -> Flow[Any]:
+        """The rest of a wait that went straight there and found this."""
+        if isinstance(landed, Broken):
+            raise self._cut_off(landed, address) from landed
+        if isinstance(landed, HomingError):
+            raise landed
+        return (yield from self._waited(bells, command, address, landed))
+
     def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None) -> Flow[Any]:
         """A blocking read of the bells with the command right behind it."""
-        call = Call(command) if command is not None else None
-        address, bell, answers = yield from self._block(bells, block_s, call)
-        if call is not None:
-            yield from self._behind(call, answers[0], address)
-        if isinstance(bell, Refusal):
-            yield from self._bell_refused(bell, bells, address)
-        return None if call is None else call.result()
+        address, replies = yield from self._block(bells, block_s, command)
+        return (yield from self._waited(bells, command, address, replies))
 
     def pop(self, key: str, block_s: float) -> Flow[bytes | None]:
         """One item of a list, waiting for it."""
-        address, item, _ = yield from self._block([key], block_s, None)
+        address, [item] = yield from self._block([key], block_s, None)
         if isinstance(item, Refusal):
             yield from self._bell_refused(item, [key], address)
             return None
@@ -340,23 +305,43 @@ class Flight:
             call.fail(call.error or ServerUnreachable(f"cannot reach {self.target} in time"))
 
     def _block(
-        self, keys: Sequence[str], block_s: float, call: Call | None
-    ) -> Flow[tuple[Address, Any, list[Any]]]:
-        """BLPOP the keys with the call right behind: who was asked, its reply, and the call's."""
-        block_s = min(max(block_s, BLOCK_MIN_S), BLOCK_MAX_S)
-        where: object = self.target
+        self, keys: Sequence[str], block_s: float, command: Command[Any] | None
+    ) -> Flow[tuple[Address, list[Any]]]:
+        """BLPOP the keys with the command right behind: who was asked, and the replies."""
+        where: Address | Target = self.target
         try:
             where = address = yield from self._locate(keys[0], time.monotonic() + self.deadline_s)
-            packed = pack(("BLPOP", *keys, f"{block_s:.3f}"))
-            if call is not None:
-                packed += self._packed([call])[0]
-            by = time.monotonic() + block_s + BLOCK_MARGIN_S
-            bell, *behind = yield Exchange(address, packed, 1 + (call is not None), by)
+            replies = yield self._blocking(address, keys, block_s, command)
         except Broken as broken:
-            if isinstance(where, Address):
-                self._routes.lost(where)
-            raise self._unreachable(broken, where) from broken
-        return address, bell, behind
+            raise self._cut_off(broken, where) from broken
+        return address, replies
+
+    def _blocking(
+        self, address: Address, keys: Sequence[str], block_s: float, command: Command[Any] | None
+    ) -> Exchange:
+        block_s = min(max(block_s, BLOCK_MIN_S), BLOCK_MAX_S)
+        packed = pack(("BLPOP", *keys, f"{block_s:.3f}"))
+        if command is not None:
+            packed += packed_command(command, plain=self._plain)
+        by = time.monotonic() + block_s + BLOCK_MARGIN_S
+        return Exchange(address, packed, 1 + (command is not None), by)
+
+    def _waited(
+        self, bells: Sequence[str], command: Command[Any] | None, address: Address, replies: list[Any]
+    ) -> Flow[Any]:
+        bell, *answers = replies
+        call = Call(command) if command is not None else None
+        if call is not None:
+            yield from self._behind(call, answers[0], address)
+        if isinstance(bell, Refusal):
+            yield from self._bell_refused(bell, bells, address)
+        return None if call is None else call.result()
+
+    def _cut_off(self, broken: Broken, where: Address | Target) -> ServerUnreachable:
+        """What a blocking read says whose connection broke: it is never sent again."""
+        if isinstance(where, Address):
+            self._routes.lost(where)
+        return self._unreachable(broken, where)
 
     def _behind(self, call: Call, reply: Any, address: Address) -> Flow[None]:
         """Take the reply of the call behind a blocking read; refused without having run, it goes alone."""

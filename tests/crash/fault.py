@@ -73,11 +73,11 @@ def breakable(fault: Fault) -> Iterator[None]:
         fault.after(replies)
         return replies
 
-    async def aexchange(self: AsyncClient, *step: Any) -> list[Any]:
+    async def aexchange(self: AsyncClient, step: Any, *heard: Any) -> list[Any]:
         if not ours():
-            return await awhole(self, *step)
+            return await awhole(self, step, *heard)
         fault.before()
-        replies = await awhole(self, *step)
+        replies = await awhole(self, step)  # before `after` nobody may hear of them
         fault.after(replies)
         return replies
 

@@ -15,10 +15,11 @@ from typing import Any
 import pytest
 
 from homing.aclient import AsyncClient
+from homing.calls import Call
 from homing.client import Client
 from homing.command import Command, Script
 from homing.faults import Broken, Refusal
-from homing.flight import Call, Flight
+from homing.flight import Flight
 from homing.routes import Exchange, Flow
 from homing.target import Address
 
@@ -126,9 +127,9 @@ def installed(faults: Faults) -> Iterator[None]:
         exchange(self, step)
         raise Broken("the reply was lost")
 
-    async def ameet(self: AsyncClient, step: Exchange) -> list[Any]:
+    async def ameet(self: AsyncClient, step: Exchange, *heard: Any) -> list[Any]:
         if not isinstance(step, Doomed):
-            return await aexchange(self, step)
+            return await aexchange(self, step, *heard)
         if (instead := step.before()) is not None:
             return instead
         await aexchange(self, step)

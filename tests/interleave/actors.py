@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,11 @@ class Wire:
     async def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None) -> Any:
         commands = [] if command is None else [command]
         return await self._world.ask(self._process, commands, many=False, bells=bells, block_s=block_s)
+
+    async def listen(
+        self, bells: Sequence[str], block_s: float, command: Command[Any], heard: Callable[[Any], None]
+    ) -> None:
+        heard(await self.wait(bells, block_s, command))
 
     async def aclose(self) -> None: ...
 

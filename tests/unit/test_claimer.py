@@ -1,6 +1,7 @@
 """The claimer on an idle worker: what it does first with a job that came."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from homing.command import Command
@@ -25,12 +26,17 @@ class Server:
     async def run(self, command: Command[Any]) -> Any:
         return Registered(10_000, 0, False) if command.name == "register" else Claim([], 0)
 
-    async def wait(self, bells: Any, block_s: float, command: Command[Any] | None) -> Any:
+    async def wait(self, bells: Any, block_s: float, command: None) -> None:
+        raise AssertionError("with one queue the claim goes along with the wait")
+
+    async def listen(
+        self, bells: Any, block_s: float, command: Command[Any], heard: Callable[[Claim], None]
+    ) -> None:
         self._log.append("waits")
         if self._log.count("waits") > 1:
             self.seen.set()
             await asyncio.Event().wait()
-        return Claim([Claimed("j", b"0/0-1", "t", b"[[],{}]", 0, b"", 0)], 0)
+        heard(Claim([Claimed("j", b"0/0-1", "t", b"[[],{}]", 0, b"", 0)], 0))
 
 
 class Intake:

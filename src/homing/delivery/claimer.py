@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Protocol
 
 from msgspec.structs import replace
@@ -38,7 +39,11 @@ class Wire(Protocol):
 
     async def run(self, command: Command[Any], /) -> Any: ...
 
-    async def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None, /) -> Any: ...
+    async def wait(self, bells: Sequence[str], block_s: float, command: None, /) -> None: ...
+
+    async def listen(
+        self, bells: Sequence[str], block_s: float, command: Command[Any], heard: Callable[[Any], None], /
+    ) -> None: ...
 
 
 class Intake(Protocol):
@@ -242,12 +247,12 @@ class Claimer:
                 command = replace(command, resend=False)
                 # Until the answer is there nobody knows what this claim took.
                 post.ask = True
+                gained = partial(self._gained, post, lease, limit)
                 if block_s is None:
                     self._blocking = False
-                    claim = await self._wire().run(command)
+                    gained(await self._wire().run(command))
                 else:
-                    claim = await self._wire().wait([post.keys.bell], block_s, command)
-                self._gained(post, lease, claim, limit)
+                    await self._wire().listen([post.keys.bell], block_s, command, gained)
         except LeaseLost:
             lease.lose()
         except HomingError as error:
@@ -259,7 +264,7 @@ class Claimer:
             for _ in range(PASSES):
                 await asyncio.sleep(0)
 
-    def _gained(self, post: Post, lease: Lease, claim: Claim, limit: int) -> None:
+    def _gained(self, post: Post, lease: Lease, limit: int, claim: Claim) -> None:
         now_s = boot_s()
         post.ask = False
         post.failures = 0

@@ -204,14 +204,14 @@ async def test_a_claimer_that_hears_nothing_although_jobs_wait_gets_a_new_connec
     async def step(n: int) -> None:
         ran.append(n)
 
-    wait, deaf = AsyncClient.wait, [True]
+    listen, deaf = AsyncClient.listen, [True]
 
     async def never(self: AsyncClient, *words: Any) -> Any:
         if deaf[0]:
             await asyncio.Event().wait()
-        return await wait(self, *words)
+        return await listen(self, *words)
 
-    monkeypatch.setattr(AsyncClient, "wait", never)
+    monkeypatch.setattr(AsyncClient, "listen", never)
     worker: InsideWorker = app.worker()
     async with worker:
         runner = worker._runner
