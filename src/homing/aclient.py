@@ -167,8 +167,8 @@ class AsyncClient:
     async def run(self, command: Command[T], deadline: float | None = None) -> T:
         """One command to its answer; raises its error. `deadline` in seconds, for this call."""
         flight = self._flight
-        by = time.monotonic() + (deadline or flight.deadline_s)
-        straight = flight.straight(command, by)
+        now, deadline_s = time.monotonic(), deadline or flight.deadline_s
+        straight = flight.straight(command, now, deadline_s)
         if straight is None:
             return await self._drive(flight.run(command, deadline))
         landed: Any
@@ -179,7 +179,7 @@ class AsyncClient:
         else:
             if type(landed[0]) is not Refusal:
                 return command.decode(landed[0])  # nearly always
-        return await self._drive(flight.resume(command, straight.address, landed, by))
+        return await self._drive(flight.resume(command, straight.address, landed, now + deadline_s))
 
     async def run_many(
         self, commands: Sequence[Command[Any]], deadline: float | None = None

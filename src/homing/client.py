@@ -41,8 +41,10 @@ class Wire:
         # Any: its stub knows no bytearray.
         self._reader: Any = hiredis.Reader(replyError=Refusal, notEnoughData=_MORE)
         self._buffer = bytearray(READ_BYTES)
-        self._poll = select.poll()
-        self._poll.register(self._socket, select.POLLIN)
+        poll = select.poll()
+        poll.register(self._socket, select.POLLIN)
+        #: Waits so many ms for something to read, and tells what there is: of an idle connection that should be nothing.
+        self.poll = poll.poll
         #: The idle connections it goes back to.
         self.home = home
         self._open()
@@ -91,15 +93,11 @@ class Wire:
     def _receive(self, by: float) -> int:
         """How many bytes came into the buffer, 0 at the end of the connection."""
         while True:
-            if self._poll.poll(_left(by) * 1_000):
+            if self.poll(_left(by) * 1_000):
                 try:
                     return int(self._socket.recv_into(self._buffer))
                 except BlockingIOError:
                     continue  # there was nothing after all
-
-    def quiet(self) -> bool:
-        """Still open, as far as can be seen, with nothing to read."""
-        return not self._poll.poll(0)
 
     def close(self) -> None:
         self._connection.disconnect()
@@ -134,8 +132,8 @@ class Client:
     def run(self, command: Command[T], deadline: float | None = None) -> T:
         """One command to its answer; raises its error. `deadline` in seconds, for this call."""
         flight = self._flight
-        by = time.monotonic() + (deadline or flight.deadline_s)
-        straight = flight.straight(command, by)
+        now, deadline_s = time.monotonic(), deadline or flight.deadline_s
+        straight = flight.straight(command, now, deadline_s)
         if straight is None:
             return self._drive(flight.run(command, deadline))
         landed: Any
@@ -146,7 +144,7 @@ class Client:
         else:
             if type(landed[0]) is not Refusal:
                 return command.decode(landed[0])  # nearly always
-        return self._drive(flight.resume(command, straight.address, landed, by))
+        return self._drive(flight.resume(command, straight.address, landed, now + deadline_s))
 
     def run_many(
         self, commands: Sequence[Command[Any]], deadline: float | None = None
@@ -258,7 +256,7 @@ class Client:
                 wire = idle.pop()
             except IndexError:
                 break
-            if wire.quiet():
+            if not wire.poll(0):
                 return wire
             wire.close()
         return self._dial(address, by)

@@ -45,10 +45,10 @@ class Flight:
         #: The server has what homing needs.
         self._proven = False
 
-    def straight(self, command: Command[Any], by: float) -> Exchange | None:
+    def straight(self, command: Command[Any], now: float, deadline_s: float) -> Exchange | None:
         """What to send where, when an answer to it is nearly always all that a command takes. None: `run` it.
 
-        A refusal of it, or an error, goes to `resume`.
+        A refusal of it, or an error, goes to `resume`. `now` is `time.monotonic()`.
         """
         if not self._proven or command.behind:
             return None
@@ -56,8 +56,8 @@ class Flight:
         address = self._routes.known(keys[0] if keys else None)
         if address is None:
             return None
-        try_by = _try_by(time.monotonic(), by) if command.resend else by
-        return Exchange(address, packed_command(command, plain=self._plain), 1, try_by)
+        by = _try_by(now, now + deadline_s) if command.resend else now + deadline_s
+        return Exchange(address, packed_command(command, plain=self._plain), 1, by)
 
     def resume(
         self, command: Command[T], address: Address, landed: list[Any] | Broken | HomingError, by: float

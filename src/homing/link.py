@@ -67,13 +67,14 @@ class Link:
         self._given = _given(where if where is not None else settings.url)
         #: Signs and verifies, when there are signing keys.
         self.seal = Seal.of(settings.signing_keys, settings.prefix)
-        self._process = _Process()
+        #: What this process made: another one after a fork, and after `close`.
+        self.process = _Process()
         if hasattr(os, "register_at_fork"):
             own = weakref.ref(self)
 
             def renew() -> None:
                 if (link := own()) is not None:
-                    link._process = _Process()
+                    link.process = _Process()
 
             os.register_at_fork(after_in_child=renew)
 
@@ -82,7 +83,7 @@ class Link:
 
     def target(self) -> "Target":
         """Where the server is; starts or joins the embedded one when no URL is set."""
-        process = self._process
+        process = self.process
         with process.lock:
             if process.target is None:
                 if self._given is not None:
@@ -98,11 +99,11 @@ class Link:
     @property
     def embedded_folder(self) -> "Path | None":
         """The folder of the embedded server that `target` joined, None when a server is named."""
-        return self.settings.folder if self._process.membership is not None else None
+        return self.settings.folder if self.process.membership is not None else None
 
     @property
     def client(self) -> "Client":
-        process = self._process
+        process = self.process
         if process.client is None:
             with process.lock:
                 if process.client is None:
@@ -117,7 +118,7 @@ class Link:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        process = self._process
+        process = self.process
         client = process.aclients.get(loop)
         if client is None:
             with process.lock:
@@ -132,7 +133,7 @@ class Link:
 
     @property
     def lanes(self) -> "Lanes":
-        process = self._process
+        process = self.process
         if process.lanes is None:
             with process.lock:
                 if process.lanes is None:
@@ -144,22 +145,16 @@ class Link:
     @property
     def engines(self) -> dict[str, Engine]:
         """Queue -> engine, for the queues this process has opened."""
-        return self._process.engines
-
-    def at_hand(self, queue: str) -> "tuple[Engine, Client, Lanes] | None":
-        """All that sending to a queue takes; None while this process has not sent to it."""
-        process = self._process
-        engine, client, lanes = process.engines.get(queue), process.client, process.lanes
-        return None if engine is None or client is None or lanes is None else (engine, client, lanes)
+        return self.process.engines
 
     @property
     def durable(self) -> set[tuple[str, Durability]]:
         """Queue and level, for those that the server was seen to be able to keep."""
-        return self._process.durable
+        return self.process.durable
 
     def shared(self, name: str, make: Callable[[], C]) -> C:
         """The one object of this name in this process, made on first use, closed with the link."""
-        process = self._process
+        process = self.process
         with process.lock:
             if name not in process.shared:
                 process.shared[name] = make()
@@ -170,7 +165,7 @@ class Link:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        mine = self._process.in_loops.setdefault(loop, {})
+        mine = self.process.in_loops.setdefault(loop, {})
         if name not in mine:
             mine[name] = make()
         return cast("T", mine[name])
@@ -183,7 +178,7 @@ class Link:
 
     def close(self) -> None:
         """Close what this process made, and leave the embedded server; it may be used again after."""
-        process, self._process = self._process, _Process()
+        process, self.process = self.process, _Process()
         with process.lock:
             for one in [*process.shared.values()]:
                 one.close()
@@ -197,8 +192,8 @@ class Link:
         import asyncio
 
         loop = asyncio.get_running_loop()
-        self._process.in_loops.pop(loop, None)
-        client = self._process.aclients.pop(loop, None)
+        self.process.in_loops.pop(loop, None)
+        client = self.process.aclients.pop(loop, None)
         if client is not None:
             await client.aclose()
         self.close()

@@ -1,6 +1,7 @@
 """The sending end of one queue: opens it once, carries jobs over in batches, never twice."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -19,7 +20,9 @@ from homing.link import Link
 from homing.steps import Steps, run, run_all
 
 if TYPE_CHECKING:
+    from homing.client import Client
     from homing.coalescer import Coalescer
+    from homing.lanes import Lanes
 
 #: The most bytes of payload in one call.
 BATCH_BYTES = 4 * 1024 * 1024
@@ -58,6 +61,17 @@ def levelled(
             yield level, batch
 
 
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """All that an enqueue in one call takes, and for which process and how many declarations it was found."""
+
+    process: object
+    declared: int
+    engine: Engine
+    client: "Client"
+    lanes: "Lanes"
+
+
 class Sender:
     """What tasks and the queue itself use to reach one queue; `wanted` None takes what the queue has."""
 
@@ -68,6 +82,9 @@ class Sender:
         self.wanted = wanted
         #: How sure the queue's enqueues and outcomes must be in this program; None: what the app says.
         self.durability: Durability | None = None
+        #: Counts what was declared of the queue.
+        self._declared = 0
+        self._short: _Short | None = None
 
     def want(self, engine: EngineName | None) -> None:
         """Fix the engine; SettingsError when it was fixed to the other one before."""
@@ -79,6 +96,7 @@ class Sender:
             )
         self.wanted = engine
         self.link.engines.pop(self.name, None)
+        self._declared += 1
 
     def insist(self, durability: Durability | None) -> None:
         """Fix the durability; SettingsError when it was fixed to another one before."""
@@ -90,6 +108,7 @@ class Sender:
                 f"{durability!r}: choose one"
             )
         self.durability = durability
+        self._declared += 1
 
     def level(self, durability: Durability | None = None) -> Durability:
         """The durability of a call, else the queue's, else the app's."""
@@ -193,21 +212,42 @@ class Sender:
 
     def put_one(self, job: NewJob, durability: Durability | None = None) -> None:
         """As `store_one`, by the sync client. Most calls need none of its other steps: they cost half of what it does."""
-        link = self.link
-        at_hand = link.at_hand(self.name) if self._in_one_call(self.level(durability)) else None
-        if at_hand is None:
-            link.do(self.store_one(job, durability))
-            return
-        engine, client, lanes = at_hand
-        lane = lanes.take()
+        short = self._short
+        if (
+            short is None
+            or durability is not None
+            or short.process is not self.link.process
+            or short.declared != self._declared
+        ):
+            short = self._in_short(durability)
+            if short is None:
+                self.link.do(self.store_one(job, durability))
+                return
+        lane = short.lanes.take()
         try:
-            [answer] = client.run(engine.enqueue([job], lane=lane.name, number=lane.number))
+            [answer] = short.client.run(short.engine.enqueue([job], lane=lane.name, number=lane.number))
         except QueueError:
             lane.release()  # as in `store`
             raise
         lane.release()
         if answer is Enqueued.EXISTS:
             raise self.exists([job.id])
+
+    def _in_short(self, durability: Durability | None) -> "_Short | None":
+        """What an enqueue in one call takes; None while it takes more, or this process has not sent to the queue."""
+        process, declared = (
+            self.link.process,
+            self._declared,
+        )  # first: what changes meanwhile makes the rest outdated
+        if not self._in_one_call(self.level(durability)):
+            return None
+        engine, client, lanes = process.engines.get(self.name), process.client, process.lanes
+        if engine is None or client is None or lanes is None:
+            return None
+        short = _Short(process, declared, engine, client, lanes)
+        if durability is None:
+            self._short = short
+        return short
 
     def _in_one_call(self, level: Durability) -> bool:
         """Whether an enqueue is a call with nothing before it or behind, once the engine is known."""

@@ -106,8 +106,8 @@ class Doomed(Exchange, frozen=True):
 def straight(whole: Callable[..., Exchange | None], faults: Faults) -> Callable[..., Exchange | None]:
     """`Flight.straight`, of which some are doomed."""
 
-    def aim(self: Flight, command: Command[Any], by: float) -> Exchange | None:
-        step = whole(self, command, by)
+    def aim(self: Flight, command: Command[Any], now: float, deadline_s: float) -> Exchange | None:
+        step = whole(self, command, now, deadline_s)
         kind = faults.pick([Call(command)]) if step is not None else ""
         return Doomed(step.address, step.packed, step.replies, step.by, kind) if step and kind else step
 

@@ -48,8 +48,9 @@ class Play:
 
     def run(self, command: Command[Any], deadline_s: float | None = None) -> Flow[Any]:
         """One command, as the clients run it: straight, where that is possible."""
-        by = time.monotonic() + (deadline_s or self.flight.deadline_s)
-        straight = self.flight.straight(command, by)
+        within_s = deadline_s or self.flight.deadline_s
+        by = time.monotonic() + within_s
+        straight = self.flight.straight(command, time.monotonic(), within_s)
         if straight is None:
             return (yield from self.flight.run(command, deadline_s))
         landed: Any

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from homing.checksum import checksum
+from homing.checksum import summed
 from homing.command import Argument
 from homing.job import Ack, Again, Cancelled, Dead, Decision, HandBack, NewJob, Settlement
 
@@ -16,22 +16,14 @@ _SPENT = [[f"{wait - 1}/{run - 1}" for run in range(65)] for wait in range(65)]
 _PLAIN_ACK: tuple[str, tuple[Argument, ...]] = ("ack", ())
 
 
-def whole(job: NewJob) -> bytes:
-    """All of it but its id in one: `<sum> <task>`, a line end and the payload. What is summed up stands together."""
-    task, payload = job.task, job.payload
-    if "\n" in task:
-        raise ValueError(f"task {task!r} has a line end in its name: use another")
-    return b"%b %b\n%b" % (checksum(task, payload), task.encode(), payload)
-
-
 def beside_its_id(job: NewJob) -> tuple[Argument, ...]:
     """The id, and the whole job."""
-    return job.id, whole(job)
+    return job.id, summed(job.task, job.payload)
 
 
 def behind_its_id(job: NewJob) -> tuple[Argument, ...]:
     """Both in one word: `<id> <sum> <task>`, a line end and the payload."""
-    return (b"%b %b" % (job.id.encode(), whole(job)),)
+    return (b"%b %b" % (job.id.encode(), summed(job.task, job.payload)),)
 
 
 def runs_of(jobs: Sequence[NewJob], words: Words) -> list[Argument]:
