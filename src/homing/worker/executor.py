@@ -53,6 +53,8 @@ class Executor:
         benches, table = self._table.benches, self._table
         for kind in ("thread", "process"):
             bench = benches[kind]
+            if not bench.buffer and table.suspect is None:
+                continue  # mostly: a job that came alone waits for what is done here before it begins
             while bench.free and (entry := table.next(kind, boot_s())) is not None:
                 slot = bench.take(boot_s())
                 if kind == "thread":

@@ -217,7 +217,8 @@ class Table:
     def weighed(self, queue: str, jobs: Sequence[Claimed]) -> None:
         """Learn from a claim how heavy the jobs of this queue are, so that the next one is no flood."""
         if jobs:
-            size = sum([len(job.payload) for job in jobs]) // len(jobs)
+            many = len(jobs)
+            size = len(jobs[0].payload) if many == 1 else sum([len(job.payload) for job in jobs]) // many
             self._weights[queue] = max(1, size, self._weights.get(queue, 1) // 2)
 
     async def changed(self, timeout_s: float) -> None:
