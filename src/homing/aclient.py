@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
 
@@ -201,17 +202,17 @@ class AsyncClient:
     async def listen(
         self, bells: Sequence[str], block_s: float, command: Command[T], heard: Callable[[T], None]
     ) -> None:
-        """As `wait`, but `heard` is called with the answer, as soon as it is here: who waits is a pass of the loop later.
-
-        What it raises is raised here.
+        """As `wait`, but `heard` is called with the answer, once, as soon as it is here: who waits goes on a pass of the
+        loop later. It is called in the context of who waits, and what it raises is raised here.
         """
         told: list[T] = []
+        context = copy_context()
 
         def hear(replies: list[Any]) -> None:
             bell, answer = replies
             if type(bell) is not Refusal and type(answer) is not Refusal:
                 told.append(command.decode(answer))
-                heard(told[0])
+                context.run(heard, told[0])
 
         flight = self._flight
         straight = flight.straight_wait(bells, block_s, command)
@@ -222,6 +223,8 @@ class AsyncClient:
         try:
             landed = await self._exchange(straight, hear)
         except (Broken, HomingError) as error:
+            if told:  # it is what `heard` raised
+                raise
             landed = error
         if not told:
             heard(await self._drive(flight.resume_wait(bells, command, straight.address, landed)))

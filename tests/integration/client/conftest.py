@@ -29,7 +29,12 @@ class Looped:
         return self._runner.run(self.client.run_many(commands))
 
     def wait(self, bells: Sequence[str], block_s: float, command: Command[Any] | None) -> Any:
-        return self._runner.run(self.client.wait(bells, block_s, command))
+        if command is None:
+            return self._runner.run(self.client.wait(bells, block_s, None))
+        heard: list[Any] = []
+        self._runner.run(self.client.listen(bells, block_s, command, heard.append))
+        [answer] = heard
+        return answer
 
     def pop(self, key: str, block_s: float) -> bytes | None:
         return self._runner.run(self.client.pop(key, block_s))

@@ -1,0 +1,71 @@
+"""An answer that was waited for is heard the moment it comes, and by nobody twice."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import pytest
+
+from homing.aclient import AsyncClient
+from homing.errors import LeaseLost
+from homing.target import Target
+from tests.integration.client.scripts import echo
+from tests.servers import Servers, as_anybody
+
+BELLS = ["homing:{t}:silent"]
+ASKED = ContextVar("ASKED", default="nobody")
+
+
+@asynccontextmanager
+async def connected(servers: Servers) -> AsyncIterator[AsyncClient]:
+    """One that has asked the server before: what it sends next goes straight."""
+    async with AsyncClient(Target.parse(as_anybody(servers["valkey-9.1"].url))) as client:
+        assert await client.run(echo("hello")) == b"hello"
+        yield client
+
+
+async def test_it_is_heard_before_who_waits_goes_on(servers: Servers) -> None:
+    log: list[str] = []
+    async with connected(servers) as client:
+
+        def heard(answer: bytes) -> None:
+            asyncio.get_running_loop().call_soon(log.append, "the next pass")
+            log.append(answer.decode())
+
+        await client.listen(BELLS, 0.01, echo("heard"), heard)
+        log.append("goes on")
+    assert log == ["heard", "the next pass", "goes on"]
+
+
+async def test_it_is_heard_in_the_context_of_who_waits(servers: Servers) -> None:
+    log: list[str] = []
+    async with connected(servers) as client:
+        ASKED.set("this test")  # the connection was made before
+        await client.listen(BELLS, 0.01, echo("x"), lambda _: log.append(ASKED.get()))
+    assert log == ["this test"]
+
+
+@pytest.mark.parametrize("error", [ValueError("no"), LeaseLost("gone", "q")])
+async def test_what_the_hearer_raises_is_raised_to_who_waits(servers: Servers, error: Exception) -> None:
+    def heard(answer: bytes) -> None:
+        raise error
+
+    async with connected(servers) as client:
+        with pytest.raises(type(error)) as raised:
+            await client.listen(BELLS, 0.01, echo("x"), heard)
+        assert raised.value is error
+        assert await client.run(echo("still")) == b"still"
+
+
+async def test_who_gives_up_hears_nothing_later(servers: Servers) -> None:
+    log: list[Any] = []
+    async with connected(servers) as client:
+        listening = asyncio.create_task(client.listen(BELLS, 2.0, echo("late"), log.append))
+        await asyncio.sleep(0)  # it is on its way
+        listening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await listening
+        assert await client.run(echo("next")) == b"next"
+    assert log == []
