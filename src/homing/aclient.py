@@ -90,7 +90,8 @@ class Wire(asyncio.Protocol):
             self._fail("no answer in time")
 
     def data_received(self, data: bytes) -> None:
-        if self._answered is None:
+        answered = self._answered
+        if answered is None:
             self._over = True
             return
         try:
@@ -98,14 +99,20 @@ class Wire(asyncio.Protocol):
         except hiredis.ProtocolError as error:
             self._end(not_redis(self._address, error))
             return
-        if len(self._replies) >= self._count and not self._answered.done():
-            try:
-                if self._heard is not None:
-                    self._heard(self._replies)
-            except Exception as error:
-                self._answered.set_exception(error)  # it is for who waits
-            else:
-                self._answered.set_result(self._replies)
+        if len(self._replies) < self._count or answered.done():
+            return
+        failed: Exception | None = None
+        try:
+            if self._heard is not None:
+                self._heard(self._replies)
+        except Exception as error:
+            failed = error
+        if answered.done():
+            return  # who waited was cancelled meanwhile
+        if failed is None:
+            answered.set_result(self._replies)
+        else:
+            answered.set_exception(failed)
 
     def _last_words(self) -> list[Any]:
         """What was said before anything was asked, as far as it is a refusal."""

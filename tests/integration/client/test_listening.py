@@ -69,3 +69,21 @@ async def test_who_gives_up_hears_nothing_later(servers: Servers) -> None:
             await listening
         assert await client.run(echo("next")) == b"next"
     assert log == []
+
+
+async def test_the_hearer_may_cancel_who_waits(servers: Servers) -> None:
+    log: list[Any] = []
+    unhandled: list[Any] = []
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: unhandled.append(context))
+    async with connected(servers) as client:
+
+        def heard(answer: bytes) -> None:
+            log.append(answer)
+            listening.cancel()
+
+        listening = asyncio.create_task(client.listen(BELLS, 0.01, echo("once"), heard))
+        with pytest.raises(asyncio.CancelledError):
+            await listening
+        assert await client.run(echo("next")) == b"next"
+    assert log == [b"once"]
+    assert not unhandled
