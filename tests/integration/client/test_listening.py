@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from homing.aclient import AsyncClient
-from homing.errors import LeaseLost
+from homing.errors import LeaseLost, WrongType
 from homing.target import Target
-from tests.integration.client.scripts import echo
+from tests.integration.client.scripts import echo, raw
 from tests.servers import Servers, as_anybody
 
 BELLS = ["homing:{t}:silent"]
@@ -57,6 +57,15 @@ async def test_what_the_hearer_raises_is_raised_to_who_waits(servers: Servers, e
             await client.listen(BELLS, 0.01, echo("x"), heard)
         assert raised.value is error
         assert await client.run(echo("still")) == b"still"
+
+
+async def test_a_bell_that_is_none_is_an_error_and_nothing_is_heard(servers: Servers) -> None:
+    log: list[Any] = []
+    async with connected(servers) as client:
+        await client.run(raw("SET", "homing:{t}:text", "x"))
+        with pytest.raises(WrongType):
+            await client.listen(["homing:{t}:text"], 0.01, echo("x"), log.append)
+    assert log == []
 
 
 async def test_who_gives_up_hears_nothing_later(servers: Servers) -> None:
