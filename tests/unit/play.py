@@ -1,7 +1,7 @@
 """Plays a flight without a server: what it sends is answered from a list."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import hiredis
@@ -62,6 +62,21 @@ class Play:
             if type(landed[0]) is not Refusal:
                 return command.decode(landed[0])
         return (yield from self.flight.resume(command, straight.address, landed, by))
+
+    def wait(self, bells: Sequence[str], block_s: float, command: Command[Any]) -> Flow[Any]:
+        """A blocking read with a command behind it, as the asyncio client does it."""
+        straight = self.flight.straight_wait(bells, block_s, command)
+        if straight is None:
+            return (yield from self.flight.wait(bells, block_s, command))
+        landed: Any
+        try:
+            landed = yield straight
+        except (Broken, HomingError) as error:
+            landed = error
+        else:
+            if not any(type(reply) is Refusal for reply in landed):
+                return command.decode(landed[1])
+        return (yield from self.flight.resume_wait(bells, command, straight.address, landed))
 
     def drive(self, flow: Flow[Any], answers: Iterable[Any]) -> Any:
         rest = iter(answers)

@@ -184,7 +184,7 @@ def test_a_decoder_may_raise_what_the_caller_should_see(play: Play) -> None:
 
 
 def test_waiting_blocks_and_runs_the_command_in_one_flight(play: Play) -> None:
-    assert play.drive(play.flight.wait(["b1", "b2"], 1.5, command()), [[[b"b1", b"1"], "jobs"]]) == "jobs"
+    assert play.drive(play.wait(["b1", "b2"], 1.5, command()), [[[b"b1", b"1"], "jobs"]]) == "jobs"
     assert play.log == [("h:1", ["BLPOP", "b1", "b2", "1.500"], ["EVALSHA", "sha-claim", "1", "k", "a"])]
 
 
@@ -203,22 +203,35 @@ def test_a_wait_has_a_hard_end(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_wait_whose_script_is_unknown_runs_its_text(play: Play) -> None:
-    flow = play.flight.wait(["b"], 1.0, command(resend=False))
+    flow = play.wait(["b"], 1.0, command(resend=False))
     assert play.drive(flow, [[None, NOSCRIPT], ["jobs"]]) == "jobs"
     assert play.verbs()[-1] == ("h:1", "EVAL #!lua\nclaim")
 
 
 def test_a_wait_that_breaks_is_over(play: Play) -> None:
     with pytest.raises(ServerUnreachable):
-        play.drive(play.flight.wait(["b"], 1.0, command()), [Broken("reset")])
+        play.drive(play.wait(["b"], 1.0, command()), [Broken("reset")])
     with pytest.raises(ServerUnreachable):
-        play.drive(play.flight.wait(["b"], 1.0, command()), [Broken("no", sent=False)])
+        play.drive(play.wait(["b"], 1.0, command()), [Broken("no", sent=False)])
+
+
+@pytest.mark.parametrize("found", [Broken("reset"), Broken("no", sent=False)])
+def test_after_a_wait_that_broke_the_sentinel_is_asked_who_the_primary_is(
+    monkeypatch: pytest.MonkeyPatch, found: Broken
+) -> None:
+    play = Play(monkeypatch, "redis+sentinel://h:1/service")
+    named, told = [[b"a", b"1"]], [[b"b", b"2"]]
+    assert play.drive(play.wait(["b"], 0.1, command()), [named, [None, "jobs"]]) == "jobs"
+    with pytest.raises(ServerUnreachable):
+        play.drive(play.wait(["b"], 0.1, command()), [found])
+    assert play.drive(play.wait(["b"], 0.1, command()), [told, [None, "jobs"]]) == "jobs"
+    assert [where for where, *_ in play.log] == ["h:1", "a:1", "a:1", "h:1", "b:2"]
 
 
 def test_a_bell_of_the_wrong_type_does_not_become_a_busy_loop(play: Play) -> None:
     wrong = Refusal("WRONGTYPE Operation against a key holding the wrong kind of value")
     with pytest.raises(WrongType):
-        play.drive(play.flight.wait(["b"], 1.0, command()), [[wrong, "jobs"]])
+        play.drive(play.wait(["b"], 1.0, command()), [[wrong, "jobs"]])
     with pytest.raises(WrongType):
         play.drive(play.flight.pop("b", 1.0), [[wrong]])
 
