@@ -71,7 +71,7 @@ class Wire(asyncio.Protocol):
             self._transport.write(packed)
             return await answered
         finally:
-            self._answered = None
+            self._answered = self._heard = None
 
     def _look_at(self, by: float) -> None:
         if self._watch is not None:
@@ -210,7 +210,8 @@ class AsyncClient:
         self, bells: Sequence[str], block_s: float, command: Command[T], heard: Callable[[T], None]
     ) -> None:
         """As `wait`, but `heard` is called with the answer, once, as soon as it is here: who waits goes on a pass of the
-        loop later. It is called in the context of who waits, and what it raises is raised here.
+        loop later. It is called in a copy of this call's context, and what it raises (an Exception) is raised here, unless
+        it cancelled who waits.
         """
         told: list[T] = []
         context = copy_context()
@@ -224,7 +225,7 @@ class AsyncClient:
         flight = self._flight
         straight = flight.straight_wait(bells, block_s, command)
         if straight is None:
-            heard(await self._drive(flight.wait(bells, block_s, command)))
+            context.run(heard, await self._drive(flight.wait(bells, block_s, command)))
             return
         landed: Any
         try:
@@ -234,7 +235,8 @@ class AsyncClient:
                 raise
             landed = error
         if not told:
-            heard(await self._drive(flight.resume_wait(bells, command, straight.address, landed)))
+            answer = await self._drive(flight.resume_wait(bells, command, straight.address, landed))
+            context.run(heard, answer)
 
     async def pop(self, key: str, block_s: float) -> bytes | None:
         """The first item of a list, waiting for it up to `block_s` (0.01 to 2); None: there was none."""

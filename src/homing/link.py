@@ -4,7 +4,7 @@ import os
 import threading
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 from homing.engines.engine import Engine
@@ -34,6 +34,16 @@ class Closes(Protocol):
 C = TypeVar("C", bound=Closes)
 
 
+@dataclass(frozen=True, slots=True)
+class Short:
+    """All that an enqueue in one call takes, found after so many declarations of its queue."""
+
+    declared: int
+    engine: Engine
+    client: "Client"
+    lanes: "Lanes"
+
+
 class _Process:
     """What one process made; a forked child starts with a new one and leaves its parent's alone."""
 
@@ -45,6 +55,8 @@ class _Process:
         self.lanes: Lanes | None = None
         self.aclients: dict[AbstractEventLoop, AsyncClient] = {}
         self.engines: dict[str, Engine] = {}
+        #: By queue.
+        self.shorts: dict[str, Short] = {}
         self.durable: set[tuple[str, Durability]] = set()
         self.shared: dict[str, Closes] = {}
         self.in_loops: dict[AbstractEventLoop, dict[str, Any]] = {}

@@ -1,7 +1,6 @@
 """The sending end of one queue: opens it once, carries jobs over in batches, never twice."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from operator import itemgetter
@@ -16,13 +15,11 @@ from homing.errors import EnqueueUncertain, JobExists, NotDurable, QueueError, Q
 from homing.job import Enqueued, NewJob
 from homing.keys import queues_key
 from homing.limits import Durability
-from homing.link import Link
+from homing.link import Link, Short
 from homing.steps import Steps, run, run_all
 
 if TYPE_CHECKING:
-    from homing.client import Client
     from homing.coalescer import Coalescer
-    from homing.lanes import Lanes
 
 #: The most bytes of payload in one call.
 BATCH_BYTES = 4 * 1024 * 1024
@@ -61,17 +58,6 @@ def levelled(
             yield level, batch
 
 
-@dataclass(frozen=True, slots=True)
-class _Short:
-    """All that an enqueue in one call takes, and for which process and how many declarations it was found."""
-
-    process: object
-    declared: int
-    engine: Engine
-    client: "Client"
-    lanes: "Lanes"
-
-
 class Sender:
     """What tasks and the queue itself use to reach one queue; `wanted` None takes what the queue has."""
 
@@ -84,7 +70,6 @@ class Sender:
         self.durability: Durability | None = None
         #: Counts what was declared of the queue.
         self._declared = 0
-        self._short: _Short | None = None
 
     def want(self, engine: EngineName | None) -> None:
         """Fix the engine; SettingsError when it was fixed to the other one before."""
@@ -212,13 +197,8 @@ class Sender:
 
     def put_one(self, job: NewJob, durability: Durability | None = None) -> None:
         """As `store_one`, by the sync client. Most calls need none of its other steps: they cost half of what it does."""
-        short = self._short
-        if (
-            short is None
-            or durability is not None
-            or short.process is not self.link.process
-            or short.declared != self._declared
-        ):
+        short = self.link.process.shorts.get(self.name)
+        if short is None or durability is not None or short.declared != self._declared:
             short = self._in_short(durability)
             if short is None:
                 self.link.do(self.store_one(job, durability))
@@ -233,20 +213,18 @@ class Sender:
         if answer is Enqueued.EXISTS:
             raise self.exists([job.id])
 
-    def _in_short(self, durability: Durability | None) -> "_Short | None":
+    def _in_short(self, durability: Durability | None) -> Short | None:
         """What an enqueue in one call takes; None while it takes more, or this process has not sent to the queue."""
-        process, declared = (
-            self.link.process,
-            self._declared,
-        )  # first: what changes meanwhile makes the rest outdated
+        declared = self._declared  # first: what is declared meanwhile makes the rest outdated
+        process = self.link.process
         if not self._in_one_call(self.level(durability)):
             return None
         engine, client, lanes = process.engines.get(self.name), process.client, process.lanes
         if engine is None or client is None or lanes is None:
             return None
-        short = _Short(process, declared, engine, client, lanes)
+        short = Short(declared, engine, client, lanes)
         if durability is None:
-            self._short = short
+            process.shorts[self.name] = short
         return short
 
     def _in_one_call(self, level: Durability) -> bool:

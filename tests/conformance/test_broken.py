@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from msgspec.structs import replace
 
 from homing.engines import make
 from homing.errors import NewerData, WrongEngine, WrongType
 from homing.job import Ack, Again, Cancelled, Dead, Decision, HandBack, State
 from tests.conformance.driver import Queue, Whole
-from tests.conformance.jobs import ERROR, A, B, C, D, at_priority, awaited, ids, later, many
+from tests.conformance.jobs import ERROR, A, B, C, D, at_priority, awaited, ids, later, made_at, many
 
 
 def _corrupt(queue: Queue, job_id: str) -> None:
@@ -323,6 +324,27 @@ def test_an_enqueue_into_a_key_of_the_wrong_type_stores_nothing(queue: Queue, ke
     queue.raw.delete(name)
     queue.enqueue(B)
     assert queue.whole() == Whole(waiting=["b"])
+
+
+@pytest.mark.parametrize("key", ["lanes", "index", "waiting"])
+@pytest.mark.parametrize("made_by_us", [False, True])
+def test_a_plain_enqueue_into_a_key_of_the_wrong_type_stores_nothing(
+    queue: Queue, key: str, *, made_by_us: bool
+) -> None:
+    if key == "index" and queue.engine.name == "lists":
+        pytest.skip("lists have no index")
+    queue.enqueue(B)  # now the queue has its priorities, its lanes and their time
+    if key == "waiting":
+        name = queue.keys.waiting(0) if queue.engine.name == "lists" else queue.keys.stream(0)
+    else:
+        name = queue.keys(key)
+    queue.raw.delete(name)
+    queue.raw.set(name, "mine")
+    before = queue.dump()
+    job = replace(C, id=made_at(queue.now_ms, 1)) if made_by_us else C
+    with pytest.raises(WrongType):
+        queue.enqueue(job)
+    assert queue.dump() == before
 
 
 def test_a_register_where_workers_have_the_wrong_type_stores_nothing(queue: Queue) -> None:

@@ -158,13 +158,16 @@ def test_what_was_stored_before_an_error_is_told(app: App, server: Server, queue
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_puts_over_connections_of_its_own(app: App, queue: Queue) -> None:
     queue.put("parent")
+    queue.put("parent")  # the second knows its way
+    theirs = queue.sender.link.client
     pid = os.fork()
     if pid == 0:
         try:
             queue.put("child")
-            os._exit(0)
+            queue.put("child")
+            os._exit(int(queue.sender.link.client is theirs))
         except BaseException:
             os._exit(1)
     assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
     queue.put("parent again")
-    assert queue.counts() == Counts(waiting=3)
+    assert queue.counts() == Counts(waiting=5)

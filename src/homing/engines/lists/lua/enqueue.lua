@@ -31,13 +31,14 @@ if #ARGV == 8 and ARGV[5] == '' then
   if kept[1] == ENGINE and tonumber(kept[2] or 0) == DATA_VERSION and age >= 0 and age < LANES_MS
     and string.find(' ' .. (kept[3] or '') .. ' ', ' 0 ', 1, true)
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
+    redis.call('LLEN', base .. ':waiting:0')  -- a read that may fail on a key of the wrong type, before the first write
     local job, id = base .. ':job:' .. ARGV[7], ARGV[7]
-    redis.call('LPUSH', base .. ':waiting:0', id)  -- first: of a key of the wrong type nothing may be written before
     if #id == ID_LENGTH and math.abs(now - ms_of(id)) <= ASIDE_MS then
       redis.call('HSET', job, 'state', NEW, WHOLE, ARGV[8])
     else
       redis.call('HSET', job, 'state', 'waiting', 'created_ms', now, WHOLE, ARGV[8])
     end
+    redis.call('LPUSH', base .. ':waiting:0', ARGV[7])
     redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
     local minute = base .. ':stats:' .. string.format('%.0f', math.floor(now / 60000))
     if redis.call('HINCRBY', minute, 'enqueued', 1) == 1 then redis.call('EXPIRE', minute, STATS_S) end

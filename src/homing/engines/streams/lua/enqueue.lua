@@ -33,13 +33,13 @@ if #ARGV == 7 and ARGV[5] == '' then
   if kept[1] == ENGINE and tonumber(kept[2] or 0) == DATA_VERSION and age >= 0 and age < LANES_MS
     and string.find(' ' .. (kept[3] or '') .. ' ', ' 0 ', 1, true)
     and (tonumber(last) or math.huge) < tonumber(ARGV[3]) then
+    redis.call('HLEN', KEYS[9])  -- as a read that may fail on a key of the wrong type stands before the first write
     local whole, stream = ARGV[7], base .. ':stream:0'
     local made, at = ms_of(whole), nil
     if math.abs(now - made) <= ASIDE_MS and byte(whole, ID_LENGTH + 1) == 32 then
       at = redis.pcall('XADD', stream, place_at(whole, made), WHOLE, whole)
     end
     if not at or at.err then
-      redis.call('HLEN', KEYS[9])  -- of a wrong type it fails here, before the first write
       redis.call('HSET', KEYS[9], string.match(whole, '^%S*'), redis.call('XADD', stream, '*', WHOLE, whole))
     end
     redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
