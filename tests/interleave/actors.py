@@ -62,6 +62,7 @@ class Wire:
         self, bells: Sequence[str], block_s: float, command: Command[Any], heard: Callable[[Any], None]
     ) -> None:
         heard(await self.wait(bells, block_s, command))
+        await asyncio.sleep(0)  # who waited goes on later than it was heard
 
     async def aclose(self) -> None: ...
 
