@@ -53,14 +53,9 @@ class Play:
         straight = self.flight.straight(command, time.monotonic(), within_s)
         if straight is None:
             return (yield from self.flight.run(command, deadline_s))
-        landed: Any
-        try:
-            landed = yield straight
-        except (Broken, HomingError) as error:
-            landed = error
-        else:
-            if type(landed[0]) is not Refusal:
-                return command.decode(landed[0])
+        landed = yield from _landed(straight)
+        if isinstance(landed, list) and type(landed[0]) is not Refusal:
+            return command.decode(landed[0])
         return (yield from self.flight.resume(command, straight.address, landed, by))
 
     def wait(self, bells: Sequence[str], block_s: float, command: Command[Any]) -> Flow[Any]:
@@ -68,14 +63,9 @@ class Play:
         straight = self.flight.straight_wait(bells, block_s, command)
         if straight is None:
             return (yield from self.flight.wait(bells, block_s, command))
-        landed: Any
-        try:
-            landed = yield straight
-        except (Broken, HomingError) as error:
-            landed = error
-        else:
-            if not any(type(reply) is Refusal for reply in landed):
-                return command.decode(landed[1])
+        landed = yield from _landed(straight)
+        if isinstance(landed, list) and not any(type(reply) is Refusal for reply in landed):
+            return command.decode(landed[1])
         return (yield from self.flight.resume_wait(bells, command, straight.address, landed))
 
     def drive(self, flow: Flow[Any], answers: Iterable[Any]) -> Any:
@@ -113,3 +103,12 @@ class Play:
     def verbs(self) -> list[Any]:
         """What was sent, without keys and arguments."""
         return [(one[0], *(" ".join(words[:2]) for words in one[1:])) for one in self.log if one[0] != "drop"]
+
+
+def _landed(straight: Exchange) -> Flow[list[Any] | Broken | HomingError]:
+    """What came of what went straight: its replies, or what broke it."""
+    try:
+        replies: list[Any] = yield straight
+    except (Broken, HomingError) as error:
+        return error
+    return replies
