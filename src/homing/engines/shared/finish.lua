@@ -220,9 +220,28 @@ local function store_facts(finished, plain, facts, ended, max)
   redis.call('RENAME', finished, finished .. ':old')
 end
 
+-- What ends write to is read before anything is written: a key that another program took for something else is met while
+-- nothing is done yet. `kinds` is a set of what ends there are. Returns whether anybody waits for the end of a job, and
+-- whether there is that, an id that a caller chose or a mark at all.
+local function look_around(base, kinds, lean)
+  local ids, suspects, replies, awaited = base .. ':ids', base .. ':suspects', base .. ':replies', false
+  local beside = redis.call('EXISTS', ids, suspects, replies) > 0  -- mostly none is
+  if beside then
+    redis.call('ZCARD', ids)
+    redis.call('HLEN', suspects)
+    awaited = redis.call('HLEN', replies) > 0
+  end
+  if kinds.dead then redis.call('ZCARD', base .. ':dead') end
+  if lean then return awaited, beside end
+  if awaited or kinds.result or kinds.cancel then redis.call('LLEN', base .. ':results') end
+  redis.call('HLEN', base .. ':finished')
+  return awaited, beside
+end
+
 -- Everything an end leaves behind: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled,
--- `acked` are ids of jobs that completed without a result while nobody waits for any. `lean` keeps no fact and no result.
-local function finish(base, meta, ends, acked, now, lean)
+-- `acked` are ids of jobs that completed without a result while nobody waits for any. `lean` keeps no fact and no result;
+-- `alone` says that there is no id that a caller chose, and no mark.
+local function finish(base, meta, ends, acked, now, lean, alone)
   if #ends == 0 and #acked == 0 then return end
   local kept = redis.call('HMGET', meta, 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max')
   local ids, plain, facts, ended = acked, acked, {}, string.format('%.0f', now)
@@ -246,7 +265,7 @@ local function finish(base, meta, ends, acked, now, lean)
       end
     end
   end
-  local chosen = release_ids(base, ids, now + tonumber(kept[1] or 3600000))
+  local chosen = alone and {} or release_ids(base, ids, now + tonumber(kept[1] or 3600000))
   if lean then return end
   local finished = base .. ':finished'
   if chosen[1] then plain = set_apart(finished, plain, facts, ended, chosen) end

@@ -1,11 +1,12 @@
 local STATS_S = 86400
 
--- Add counters to the minute's statistics, which are kept for 24 hours.
+-- Add counters to the minute's statistics, which are kept for 24 hours. No job waits for them: where another program took
+-- their key for something else, they are not counted.
 local function add_stats(base, now, counters)
   local key = base .. ':stats:' .. string.format('%.0f', math.floor(now / 60000))
   local fresh = false
   for name, count in pairs(counters) do
-    if count > 0 and redis.call('HINCRBY', key, name, count) == count then fresh = true end
+    if count > 0 and redis.pcall('HINCRBY', key, name, count) == count then fresh = true end
   end
   if fresh then redis.call('EXPIRE', key, STATS_S) end
 end

@@ -34,17 +34,18 @@ if ARGV[4] ~= '0' then
 end
 
 local lean, lost, ends, told, earlier = ARGV[3] == '1', {}, {}, 0, false
-local awaited = redis.call('EXISTS', base .. ':replies') == 1
-local groups, ids, count, soonest, suspects = read_groups(5, 1), {}, 0, nil, nil
+local groups, kinds, ids, count, soonest = read_groups(5, 1), {}, {}, 0, nil
 for _, group in ipairs(groups) do
   -- Reads that may fail on a key of the wrong type stand before the first write.
   if group[1] == 'again' then soonest = soonest or earliest_due(KEYS[5]) end
-  if group[1] == 'back' then suspects = redis.call('EXISTS', base .. ':suspects') == 1 end
+  kinds[group[1]] = true
   for i = group[4], group[5] - 1, group[6] do
     count = count + 1
     ids[count] = ARGV[i]
   end
 end
+local awaited, beside = look_around(base, kinds, lean)
+local suspects = kinds.back and beside and redis.call('EXISTS', base .. ':suspects') == 1
 local mine = taken_out(active, ids)
 
 local job_key, gone, leaving, acked, back = base .. ':job:', {}, 0, {}, {}
@@ -121,7 +122,7 @@ if leaving > 0 then redis.call('DEL', unpack(gone)) end
 for i = #back, 1, -1 do push_back(base, back[i], suspects) end
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, acked, now, lean)
+finish(base, meta, ends, acked, now, lean, not beside)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if #back > 0 or earlier then ring(KEYS[6]) end

@@ -44,7 +44,7 @@ if #ARGV == 7 and ARGV[5] == '' then
     end
     redis.call('HSET', KEYS[3], ARGV[2], ARGV[3])
     local minute = base .. ':stats:' .. string.format('%.0f', math.floor(now / 60000))
-    if redis.call('HINCRBY', minute, 'enqueued', 1) == 1 then redis.call('EXPIRE', minute, STATS_S) end
+    if redis.pcall('HINCRBY', minute, 'enqueued', 1) == 1 then redis.call('EXPIRE', minute, STATS_S) end
     if redis.call('EXISTS', KEYS[8]) == 0 then redis.call('LPUSH', KEYS[8], 1) end
     return ''
   end

@@ -35,13 +35,13 @@ if ARGV[4] ~= '0' then
 end
 
 local lean, lost, ends, told = ARGV[3] == '1', {}, {}, 0
-local awaited, soonest, suspects, earlier = redis.call('EXISTS', base .. ':replies') == 1, nil, nil, false
+local soonest, earlier = nil, false
 
-local groups, entries_of, mine = read_groups(5, 0), {}, {}
+local groups, entries_of, mine, kinds = read_groups(5, 0), {}, {}, {}
 for _, group in ipairs(groups) do
   -- Reads that may fail on a key of the wrong type stand before the first write.
   if group[1] == 'again' then soonest = soonest or earliest_due(KEYS[5]) end
-  if group[1] == 'back' then suspects = redis.call('EXISTS', base .. ':suspects') == 1 end
+  kinds[group[1]] = true
   local entries = entries_of[group[3]] or {}
   entries_of[group[3]] = entries
   local count = #entries
@@ -50,6 +50,9 @@ for _, group in ipairs(groups) do
     entries[count] = ARGV[i + 1]
   end
 end
+local awaited, beside = look_around(base, kinds, lean)
+local indexed = redis.call('HLEN', KEYS[4]) > 0
+local suspects = kinds.back and beside and redis.call('EXISTS', base .. ':suspects') == 1
 for priority, entries in pairs(entries_of) do
   mine[priority] = owned(base .. ':stream:' .. priority, worker, entries)
 end
@@ -140,12 +143,12 @@ end
 for priority, entries in pairs(gone) do
   if #entries > 0 then drop_entries(base, priority, entries, {}) end
 end
-if leaving > 0 and redis.call('EXISTS', KEYS[4]) == 1 then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
+if leaving > 0 and indexed then redis.call('HDEL', KEYS[4], unpack(gone_ids)) end
 hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, acked, now, lean)
+finish(base, meta, ends, acked, now, lean, not beside)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
