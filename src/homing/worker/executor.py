@@ -39,7 +39,7 @@ class Executor:
         self._loop = asyncio.get_running_loop()
         self._runs = Runs(table, heart, desk, ending, self._dispatch_soon)
         self._slots = Slots(table, self._runs, desk, self.dispatch)
-        self._threads = Threads(self._loop)
+        self._threads = Threads(self._loop, self._freed)
         self._tasks: set[asyncio.Task[None]] = set()
         #: The loop goes on.
         self.pulse = self._runs.pulse
@@ -136,6 +136,7 @@ class Executor:
         if alarm is not None:
             alarm.cancel()
         self._thread_done(entry, value, error)
+        self._freed()
 
     def _thread_done(self, entry: Entry, value: object, error: BaseException | None) -> None:
         if error is None:
@@ -147,6 +148,9 @@ class Executor:
             # A thread cannot be interrupted: what it raised is its own.
             entry.interrupted = False
         self._runs.conclude(entry, value, error)
+
+    def _freed(self) -> None:
+        """Slots of threads are free."""
         self._table.wake()
         self.dispatch()
 
