@@ -55,10 +55,10 @@ class Executor:
             bench = benches[kind]
             if not bench.buffer and table.suspect is None:
                 continue  # mostly: a job that came alone waits for what is done here before it begins
-            while bench.free and (entry := table.next(kind, boot_s())) is not None:
-                slot = bench.take(boot_s())
+            while bench.free and (entry := table.next(kind, now_s := boot_s())) is not None:
+                slot = bench.take(now_s)
                 if kind == "thread":
-                    self._start_thread(slot, entry)
+                    self._start_thread(slot, entry, now_s)
                 else:
                     self._spawn(self._isolated(slot, entry))
 
@@ -94,8 +94,8 @@ class Executor:
 
     # Sync handlers.
 
-    def _start_thread(self, slot: int, entry: Entry) -> None:
-        call = self._runs.begin(entry, slot, boot_s())
+    def _start_thread(self, slot: int, entry: Entry, now_s: float) -> None:
+        call = self._runs.begin(entry, slot, now_s)
         if call is None:
             self._dispatch_soon()
             return
