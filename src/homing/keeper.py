@@ -158,13 +158,14 @@ def bring_up(binary: str, lock: int, log: int, until: float) -> int:
     signal.signal(signal.SIGCHLD, lambda *_: None)  # where it is ignored, macOS would drop a pending one
     signal.pthread_sigmask(signal.SIG_SETMASK, WATCHED)
     users = open_file("users")
+    pids = open_file("pid")
+    os.ftruncate(pids, 0)  # of a keeper that was killed
     dies_with_us = death_signal()
-    server = start(binary, lock, log, dies_with_us)
+    server = start(binary, lock, log, pids, dies_with_us)
+    os.close(pids)
     if dies_with_us is None:
         guard(server, [lock, users])
     threading.Thread(target=stop_when_alone, args=(users, server), daemon=True).start()
-    with open("pid", "w", encoding="ascii") as pids:
-        pids.write(f"{os.getpid()} {server}\n")
     while not answer(SOCKET):
         ended, status = os.waitpid(server, os.WNOHANG)
         if ended and os.WIFSIGNALED(status):
@@ -178,8 +179,12 @@ def bring_up(binary: str, lock: int, log: int, until: float) -> int:
     return server
 
 
-def start(binary: str, lock: int, log: int, dies_with_us: Callable[[], None] | None) -> int:
-    """Fork and exec the server; it inherits the lock, which nobody gets before it is gone too."""
+def start(binary: str, lock: int, log: int, pids: int, dies_with_us: Callable[[], None] | None) -> int:
+    """Fork and exec the server; it inherits the lock, which nobody gets before it is gone too.
+
+    `pid` is written before the server is there: whoever it answers, while we wait for our turn on a
+    busy machine, finds it.
+    """
     keeper = os.getpid()
     if server := os.fork():
         return server
@@ -191,6 +196,7 @@ def start(binary: str, lock: int, log: int, dies_with_us: Callable[[], None] | N
         if dies_with_us is not None:
             dies_with_us()
         if os.getppid() == keeper:  # else it died before the line above
+            os.write(pids, f"{keeper} {os.getpid()}\n".encode())
             os.execv(binary, ["valkey-server", "valkey.conf"])  # noqa: S606
     except OSError as error:
         os.write(2, f"cannot run {binary}: {error.strerror}\n".encode(errors="replace"))

@@ -7,7 +7,17 @@ from pathlib import Path
 import pytest
 
 from homing import embedded, keeper
-from tests.integration.embedded.processes import GONE_S, Users, client, ends, kept, line, servers_of
+from tests.integration.embedded.processes import (
+    DEADLINE_S,
+    GONE_S,
+    Users,
+    client,
+    ends,
+    kept,
+    line,
+    servers_of,
+)
+from tests.integration.waiting import wait_for
 
 
 def test_the_first_user_starts_a_server_that_only_this_folder_can_reach(folder: Path) -> None:
@@ -73,13 +83,32 @@ def test_a_later_join_takes_milliseconds(folder: Path) -> None:
         assert statistics.median(taken) < 0.020
 
 
-def keeper_with(folder: Path, linger_s: float) -> Path:
-    """A copy of the keeper's program that keeps a server without users for this long."""
+def keeper_with(folder: Path, line: str, instead: str) -> Path:
+    """A copy of the keeper's program with another text in place of this line."""
     copy = folder.parent / "keeper.py"
     text = Path(keeper.__file__).read_text()
-    assert "LINGER_S = 0.5\n" in text
-    copy.write_text(text.replace("LINGER_S = 0.5\n", f"LINGER_S = {linger_s}\n"))
+    assert text.count(line) == 1
+    copy.write_text(text.replace(line, instead))
     return copy
+
+
+#: Where the keeper has started its server; there the slow one waits until it is told to go on.
+STARTED = "    if dies_with_us is None:\n        guard("
+WAIT = '    while not os.path.exists("go"):\n        time.sleep(LOOK_S)\n'
+
+
+def test_whom_the_server_answers_finds_its_process_id_however_slow_its_keeper_is(
+    folder: Path, users: Users, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = keeper_with(folder, STARTED, WAIT + STARTED)
+    monkeypatch.setattr(keeper, "__file__", str(slow))
+    users(STORM, slow, 0)
+    try:
+        wait_for(lambda: keeper.answer(str(folder / keeper.SOCKET)), DEADLINE_S)
+        with embedded.join(folder):
+            assert servers_of(folder) == [kept(folder)[1]]
+    finally:
+        (folder / "go").touch()
 
 
 STORM = """
@@ -100,7 +129,7 @@ for _ in range(20):
 def test_in_a_storm_of_joins_and_leaves_there_is_always_one_server(
     processes: int, linger_s: float, pause_s: float, folder: Path, users: Users
 ) -> None:
-    program = keeper_with(folder, linger_s)
+    program = keeper_with(folder, "LINGER_S = 0.5\n", f"LINGER_S = {linger_s}\n")
     storm = [users(STORM, program, pause_s) for _ in range(processes)]
     most = 0
     while any(user.poll() is None for user in storm):
