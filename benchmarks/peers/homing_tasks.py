@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any, cast
 
 from benchmarks.peers.producer import AsyncProducer, SyncProducer, main
-from benchmarks.peers.witness import ASYNC, PLAIN, RECOVERY, SETUP, TUNED, URL, spin
+from benchmarks.peers.witness import ASYNC, PLAIN, RECOVERY, SETUP, TUNED, URL
 from homing import App, Task
 from homing.engines.engine import EngineName
 from homing.task import Isolation
@@ -33,12 +33,7 @@ def declared(name: str, function: Callable[..., Any]) -> Task[..., Any]:
     return kept
 
 
-def burn(n: int, padding: str = "") -> None:
-    """`spin` of this module: the process of an isolated job imports the one that the function is from."""
-    spin(n, padding)
-
-
-functions = ASYNC | PLAIN | {"spin": burn}
+functions = ASYNC | PLAIN
 _wanted = os.environ.get("BENCH_TASKS", "").split(",")
 tasks = {
     name: declared(name, function) for name, function in functions.items() if _wanted == [""] or name in _wanted

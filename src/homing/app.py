@@ -104,7 +104,8 @@ class App:
 
         `name` is what jobs name it by, the function's own without it; a second task of one name is a
         SettingsError. `retry` is what `homing.retries.as_policy` takes: without it a failed run is not
-        repeated. `timeout` is seconds of one run. `isolation="process"` runs it in a process of its own.
+        repeated. `timeout` is seconds of one run. `isolation="process"` runs it in a process of its own,
+        which finds it by the same import that declared it here; a worker does not start where it would not.
         With `messages` it also takes the queue's messages: an object's fields become its keyword
         arguments, any other payload its one argument. `engine` is the queue's.
         """

@@ -6,6 +6,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Iterable
+from types import FunctionType
 from typing import TYPE_CHECKING, TypeGuard
 
 from homing.errors import AppNotFound
@@ -50,7 +51,8 @@ def _attribute(module: "ModuleType", attribute: str) -> "App":
     apps = _apps(module)
     if found is not None:
         raise AppNotFound(
-            f"{module.__name__}:{attribute} is of type {type(found).__name__}, not an App{_there_are(module, apps)}"
+            f"{module.__name__}:{attribute} is of type {type(found).__name__}, not an App"
+            f"{_there_are(module, apps, made_by=attribute if isinstance(found, FunctionType) else 'App')}"
         )
     hint = _did_you_mean(attribute, apps) or _there_are(module, apps)
     raise AppNotFound(f"module {module.__name__!r} has no {attribute!r}{hint}")
@@ -74,9 +76,9 @@ def _is_app(value: object) -> "TypeGuard[App]":
     return any((kind.__module__, kind.__qualname__) == ("homing.app", "App") for kind in type(value).__mro__)
 
 
-def _there_are(module: "ModuleType", apps: Iterable[str]) -> str:
+def _there_are(module: "ModuleType", apps: Iterable[str], made_by: str = "App") -> str:
     names = " or ".join(f"{module.__name__}:{name}" for name in apps)
-    return f"; name {names}" if names else "; make one: app = App()"
+    return f"; name {names}" if names else f"; make one: app = {made_by}()"
 
 
 def _did_you_mean(name: str, among: Iterable[str]) -> str:

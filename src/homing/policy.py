@@ -87,11 +87,13 @@ def decide(
             return _by_policy(end.error, attempt, meta, _own(meta, policy), random)
 
 
-def unknown_task(job: Claimed, *, now_ms: int, patience_ms: int, random: Random = dice.random) -> Decision:
+def unknown_task(
+    job: Claimed, *, now_ms: int, patience_ms: int, problem: str = "", random: Random = dice.random
+) -> Decision:
     """What becomes of a job whose task is not registered here: another worker may know it.
 
     It comes back uncharged after 1 to 10 seconds, until `patience_ms` after the first time; then it
-    is buried. `now_ms` is server time.
+    is buried, because of `problem` where it says more. `now_ms` is server time.
     """
     meta = _meta(job)
     since_ms = now_ms if meta.unknown_since_ms is None else meta.unknown_since_ms
@@ -99,7 +101,9 @@ def unknown_task(job: Claimed, *, now_ms: int, patience_ms: int, random: Random 
     if waited_ms >= patience_ms:
         missing = f"no task named {job.task!r:.200} is registered" if job.task else "no task takes messages"
         remedy = "start one that has it" if job.task else "start one with a task of messages=True"
-        error = UnknownTask(f"{missing} in the workers of this queue: {remedy}, and replay the job")
+        error = UnknownTask(
+            problem or f"{missing} in the workers of this queue: {remedy}, and replay the job"
+        )
         return _dead(error, job.attempt, meta, f"no worker knew its task for {waited_ms / 1000:g} s")
     # Waiting as long as it has waited doubles the delay each time; the jitter spreads a whole batch.
     delay_ms = min(max(waited_ms, _UNKNOWN_MIN_MS), _UNKNOWN_MAX_MS) * (0.5 + random() / 2)

@@ -2,6 +2,7 @@
 
 import functools
 import inspect
+import sys
 from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, Literal, ParamSpec, TypeVar
@@ -53,6 +54,8 @@ class Task(Generic[P, R]):
         self.timeout_s = None if timeout is None else limits.seconds(timeout, "timeout", positive=True)
         self.priority = limits.priority(priority)
         self.kind = _kind(function, isolation)
+        #: The module whose import declares it, for the process that must do so again; empty without isolation.
+        self.declared_in = _importing() if self.kind == "process" else ""
         if not isinstance(messages, bool):
             raise WrongKind(f"messages must be True or False, not {messages!r:.200}")
         self.messages = messages
@@ -236,3 +239,13 @@ def _kind(function: Callable[..., Any], isolation: object) -> Kind:
     if isolation == "process":
         return "process"
     return "async" if inspect.iscoroutinefunction(function) else "thread"
+
+
+def _importing() -> str:
+    """The module whose own code is at work: the nearest on the stack, empty in a thread without one."""
+    frame = sys._getframe()
+    while frame.f_code.co_name != "<module>":
+        if frame.f_back is None:
+            return ""
+        frame = frame.f_back
+    return str(frame.f_globals.get("__name__", ""))

@@ -117,6 +117,13 @@ def test_an_app_that_is_not_there_is_a_usage_error(shell: Shell) -> None:
     assert shell.homing("worker").code == 2
 
 
+def test_what_makes_an_app_is_none_and_the_error_says_what_to_write(shell: Shell) -> None:
+    (shell.folder / "factory.py").write_text("from homing import App\ndef make(): return App()\n")
+    said = shell.homing("worker", "factory:make")
+    assert said.code == 2
+    assert "Error: factory:make is of type function, not an App; make one: app = make()\n" in said.err
+
+
 def test_without_a_server_the_worker_says_so_and_is_69(shell: Shell) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))

@@ -64,10 +64,10 @@ def test_a_task_is_looked_up_and_never_imported(site: Site, name: str) -> None:
 
 def test_a_task_in_a_process_of_its_own_is_found_by_the_worker_not_by_the_job(site: Site) -> None:
     """What the process imports stands in the worker's registry; nothing of the job reaches `import`."""
-    from homing.worker.frames import Order
+    from homing.worker.frames import Order, Sought
 
-    named_by_the_worker = {"module", "qualname", "main", "path"}
-    assert named_by_the_worker < set(Order.__struct_fields__)
+    assert {"task", "path"} < set(Order.__struct_fields__)
+    assert set(Sought.__struct_fields__) == {"name", "module", "file", "places"}
     site.put("forged", task="posixpath.join", payload='[["/","x"],{}]', meta='{"module":"os"}')
     assert set(site.drain()) == {"forged"}
 

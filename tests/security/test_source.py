@@ -27,7 +27,7 @@ RUNS_ITS_INPUT = {
     "codeop",
 }
 UNPACKS = {"zlib", "gzip", "bz2", "lzma", "zipfile", "tarfile", "zstandard", "lz4", "snappy"}
-#: The two places that import what the user's own program names.
+#: The places that import what the user's own program names.
 IMPORTS_BY_NAME = {"discovery.py", "worker/isolated.py", "cli/main.py", "__init__.py"}
 LUA = sorted(SOURCE.rglob("*.lua"))
 

@@ -185,6 +185,7 @@ async def _work(app: "App", start: Start, channel: Channel, page: Page) -> int:
         burst=start.burst,
         solo=start.solo,
         grace=start.grace_s,
+        spec=start.app,
     )
     stops = _Stops(runner)
     loop = asyncio.get_running_loop()

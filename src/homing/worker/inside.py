@@ -64,7 +64,8 @@ class InsideWorker:
     async def start(self) -> None:
         """Register and begin. Raises WrongEngine, ServerAuth and the like; an outage is waited out.
 
-        Raises ServerUnfit when a full server would delete jobs.
+        Raises ServerUnfit when a full server would delete jobs, and SettingsError naming a task with
+        `isolation="process"` that a process of its own does not find.
         """
         if self._runner is not None:
             raise RuntimeError("this worker was started before: make a new one with app.worker()")

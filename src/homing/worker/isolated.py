@@ -14,16 +14,16 @@ import socket
 import sys
 import threading
 from contextvars import copy_context
-from types import ModuleType
 from typing import Any, NamedTuple
 
+from homing import codec
 from homing.current import CURRENT, Tenure
 from homing.errors import UnknownTask
 from homing.job import Claimed
 from homing.meta import Meta
 from homing.policy import Never, Raised, Returned, decide
 from homing.worker import kin
-from homing.worker.frames import HEAD, Answer, Order, frame, read_order
+from homing.worker.frames import HEAD, Answer, Look, Order, Sought, frame, read_order
 from homing.worker.stepping import refuse_generator
 
 #: A program's own file runs under this name here, so that its `if __name__ == "__main__"` does not.
@@ -35,63 +35,72 @@ def main(fd: int, leash: int) -> None:
     os.set_inheritable(fd, False)
     kin.guard_group(leash)
     pipe = socket.socket(fileno=fd)
-    orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+    orders: queue.SimpleQueue[Order | Look] = queue.SimpleQueue()
     threading.Thread(target=_receive, args=(pipe, orders), daemon=True).start()
     while True:
-        answer = frame(Answer.of(run(orders.get())))
+        order = orders.get()
+        answer = frame(missing(order) if isinstance(order, Look) else run(order))
         try:
             pipe.sendall(answer)
         except OSError:  # the worker is gone, and has no use for it
             return
 
 
-def run(order: Order) -> Any:
+def run(order: Order) -> Answer:
     """Run one job to its decision. Never raises but for what ends this process."""
-    retry: Any = Never()
     try:
-        task = find(order)
-        retry = getattr(task, "retry", None) or Never()
-        value = _call(order, task)
-        end: Returned | Raised = Returned(value)
+        task = find(order.task, order.path)
+    except BaseException as error:  # what an import raises says nothing of the job
+        return Answer("unknown", reason=_why(order.task, error))
+    retry: Any = getattr(task, "retry", None) or Never()
+    try:
+        end: Returned | Raised = Returned(_call(order, task))
     except BaseException as error:  # the border to user code
         end = Raised(error)
-    return decide(order.job, end, retry, result_max_bytes=order.result_max_bytes)
+    return Answer.of(decide(order.job, end, retry, result_max_bytes=order.result_max_bytes))
 
 
-def find(order: Order) -> Any:
-    """The task an order names, as its module has it. Raises UnknownTask when it has not."""
-    sys.path[:] = order.path + [each for each in sys.path if each not in order.path]
-    if order.main:
-        if MAIN not in sys.modules:
-            sys.modules[MAIN] = made = type(sys)(MAIN)
-            made.__dict__.update(runpy.run_path(order.main, run_name=MAIN))
-        module = sys.modules[MAIN]
+def missing(look: Look) -> list[tuple[str, str]]:
+    """Those of the tasks that this process does not find, each with why."""
+    lacking = []
+    for task in look.tasks:
+        try:
+            find(task, look.path)
+        except BaseException as error:
+            lacking.append((task.name, _why(task, error)))
+    return lacking
+
+
+def find(sought: Sought, path: list[str]) -> Any:
+    """The task, as the import of its module makes it here. Raises UnknownTask, or what the import raised."""
+    sys.path[:] = path + [each for each in sys.path if each not in path]
+    if sought.file:
+        _run_file(sought.file)
     else:
-        module = importlib.import_module(order.module)
-    found: Any = module
-    for name in order.qualname.split("."):
-        found = getattr(found, name, None)
-    task = found if hasattr(found, "signature") else _made_without_at(module, order.qualname)
-    if task is None:
-        raise UnknownTask(
-            f"{order.module}.{order.qualname} is no task after importing its module: an isolated task "
-            "must be defined at the top of a module that can be imported"
-        )
-    return task
+        importlib.import_module(sought.module)
+    for module, attribute in sought.places:
+        found: Any = sys.modules.get(module)
+        for name in attribute.split("."):
+            found = getattr(found, name, None)
+        tasks = getattr(found, "tasks", None)  # of an App
+        task = tasks.get(sought.name) if isinstance(tasks, dict) else found
+        if hasattr(task, "signature") and getattr(task, "name", None) == sought.name:
+            return task
+    raise UnknownTask("does not declare it")
 
 
-def _made_without_at(module: ModuleType, qualname: str) -> Any:
-    """The task made of this function by a plain call, `app.task(isolation="process")(function)`."""
-    for value in list(vars(module).values()):
-        tasks = getattr(value, "tasks", None)  # of an App
-        for task in tasks.values() if isinstance(tasks, dict) else ():
-            function = getattr(task, "function", None)
-            if (getattr(function, "__module__", ""), getattr(function, "__qualname__", "")) == (
-                module.__name__,
-                qualname,
-            ):
-                return task
-    return None
+def _run_file(file: str) -> None:
+    if MAIN not in sys.modules:
+        made = type(sys)(MAIN)
+        made.__dict__.update(runpy.run_path(file, run_name=MAIN))
+        sys.modules[MAIN] = made
+
+
+def _why(sought: Sought, error: BaseException) -> str:
+    said = codec.safe_message(error, 500)
+    if not isinstance(error, UnknownTask):
+        said = f"raises {codec.type_name(error)}: {said}"
+    return f"importing {sought.file or sought.module} again {said}"
 
 
 class _Delivery(NamedTuple):
@@ -113,7 +122,7 @@ def _call(order: Order, task: Any) -> object:
     return value
 
 
-def _receive(pipe: socket.socket, orders: "queue.SimpleQueue[Order]") -> None:
+def _receive(pipe: socket.socket, orders: "queue.SimpleQueue[Order | Look]") -> None:
     """Take orders; when the worker is gone, end this process with all it started."""
     reader = pipe.makefile("rb")
     while len(head := reader.read(HEAD)) == HEAD:

@@ -80,7 +80,7 @@ class Runner:
     With `solo` it holds one job at a time and ends when no suspect waits any more. With `yields` it
     empties itself when a suspect waits for a worker with nothing else. With `replaces` a stuck thread
     is left behind and its slot used again; without, it costs the process (`Ending.CONDEMNED`), after
-    `grace` seconds for the others.
+    `grace` seconds for the others. `spec` is the `module:attr` that the app was found by.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class Runner:
         replaces: bool = False,
         grace: float | None = None,
         label: str | None = None,
+        spec: str | None = None,
     ) -> None:
         settings = app.settings
         self._app = app
@@ -121,7 +122,7 @@ class Runner:
             stuck=self._on_stuck,
             proof=lambda queue: app.queue(queue).sender.proof(),
         )
-        self._isolates = Isolates(settings.payload_max)
+        self._isolates = Isolates(app, spec)
         self._claimers: list[Claimer] = []
         self._wires: dict[int, AsyncClient] = {}
         self._background: set[asyncio.Task[Any]] = set()
@@ -140,7 +141,11 @@ class Runner:
         return self._table.held
 
     async def start(self) -> None:
-        """Register and begin to claim. Raises what no waiting would mend (WrongEngine, ServerAuth …)."""
+        """Register and begin to claim. Raises what no waiting would mend (WrongEngine, ServerAuth …).
+
+        Raises SettingsError when an isolated task would not be found by its process.
+        """
+        await self._isolates.begin(self.queues, self._heart.pulse)
         self._loop = asyncio.get_running_loop()
         self._ended = self._loop.create_future()
         self._client = self._connect()
