@@ -1,4 +1,4 @@
-"""The claimer on an idle worker: what it does first with a job that came."""
+"""The claimer on an idle worker: what it does first with a job that came, and how it stops in an outage."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,6 +9,7 @@ from homing.delivery.claimer import Claimer, Post
 from homing.delivery.lease import Lease
 from homing.engines import make
 from homing.engines.engine import Engine
+from homing.errors import ServerUnreachable
 from homing.job import Claim, Claimed, Registered
 from homing.keys import Keys
 from tests.unit.idle_heart import IdleHeart
@@ -62,16 +63,45 @@ class Intake:
     def enlisted(self, lease: Lease) -> None: ...
 
 
+class Away(Server):
+    """Registers, and is gone when it is asked for jobs."""
+
+    async def listen(
+        self, bells: Any, block_s: float, command: Command[Any], heard: Callable[[Claim], None]
+    ) -> None:
+        self.seen.set()
+        raise ServerUnreachable("gone")
+
+
+class Patient(Intake):
+    async def changed(self, timeout_s: float) -> None:
+        await asyncio.sleep(0)
+
+
+async def resolve() -> Engine:
+    return make("streams", KEYS)
+
+
 async def test_a_job_that_was_waited_for_starts_and_is_settled_before_the_next_claim_is_made() -> None:
     log: list[str] = []
     server = Server(log)
-
-    async def resolve() -> Engine:
-        return make("streams", KEYS)
-
     claimer = Claimer([Post("q", KEYS, resolve)], lambda: server, IdleHeart(), Intake(log))
     await claimer.register()
     claimer.start()
     await asyncio.wait_for(server.seen.wait(), 10)
     assert log == ["waits", "starts", "settles", "waits"]
     await claimer.stop()
+
+
+async def test_it_stops_while_an_outcome_is_sent_again_until_the_end_of_an_outage() -> None:
+    """It waited for that end before: the outcome was not given up, and the process overstayed."""
+    server = Away([])
+    post = Post("q", KEYS, resolve)
+    claimer = Claimer([post], lambda: server, IdleHeart(), Patient([]))
+    await claimer.register()
+    claimer.start()
+    await asyncio.wait_for(server.seen.wait(), 10)
+    assert post.lease is not None
+    async with post.lease.flight:
+        await asyncio.wait_for(claimer.stop(), 10)
+    assert post.ask, "nobody can say what the claim took: leaving gives it back"

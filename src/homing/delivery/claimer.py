@@ -106,7 +106,10 @@ class Claimer:
         self._loop = asyncio.get_running_loop().create_task(self._run())
 
     async def stop(self) -> None:
-        """Claim no more. A claim that was blocked is given up, and what it may have taken is adopted."""
+        """Claim no more. A claim that was blocked is given up, and what it may have taken is adopted.
+
+        Or it is left to who leaves, when nobody can say now what was taken.
+        """
         if self._stopping or self._loop is None:
             self._stopping = True
             return
@@ -117,10 +120,12 @@ class Claimer:
         self._hang_up()
         for post in self.posts:
             if post.ask and post.lease is not None and not post.lease.lost:
+                if post.lease.flight.locked():
+                    continue  # by an outcome that is sent again, in an outage for as long as it lasts
                 try:
                     await self._held(post, post.lease)
                 except HomingError as error:
-                    # Leaving gives it back as well.
+                    # Leaving gives it back as well, here and above.
                     events.emit("held_failed", level=logging.WARNING, queue=post.queue, error=error)
 
     def stuck(self) -> list[Post]:
