@@ -6,7 +6,7 @@ import pytest
 
 from tests.servers import NAMES, Missing, Server, Servers
 
-pytest_plugins = ["tests.faulty.plugin"]
+pytest_plugins = ["tests.faulty.plugin", "pytester"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,7 +8,7 @@ may be sent again.
 
 import random
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,9 @@ REFUSALS = {
     "TRYAGAIN": "TRYAGAIN Multiple keys request during rehashing of slot",
     "READONLY": "READONLY You can't write against a read only replica.",
 }
-KINDS = (*REFUSALS, "reset", "lost")
+#: What these hit has not run: its second try is the first that does.
+UNRUN = (*REFUSALS, "reset")
+KINDS = (*UNRUN, "lost")
 #: Of these the answer to a copy says only what the copy did itself.
 SAY_WHAT_THEY_DID = frozenset({"purge", "repair", "replay"})
 
@@ -42,10 +44,11 @@ def _answers_as_before(command: Command[Any]) -> bool:
 
 
 class Faults:
-    """The dice, and how often each kind came up."""
+    """The dice, and how often each of these kinds came up."""
 
-    def __init__(self, share: float, seed: str) -> None:
+    def __init__(self, share: float, seed: str, kinds: Sequence[str] = KINDS) -> None:
         self.share = share
+        self.kinds = kinds
         self.count: Counter[str] = Counter()
         self._dice = random.Random(seed)
 
@@ -56,7 +59,7 @@ class Faults:
         """What happens to this flight: nothing, mostly."""
         if self._dice.random() >= self.share:
             return ""
-        kind = self._dice.choice(KINDS)
+        kind = self._dice.choice(self.kinds)
         if kind == "NOSCRIPT" and not all(isinstance(call.command.call, Script) for call in group):
             return ""
         if kind == "lost" and not all(_answers_as_before(call.command) for call in group):

@@ -1,16 +1,17 @@
 """`pytest --faulty 0.01`: the whole suite while a share of all flights meets a rare error.
 
-A test that says `@pytest.mark.exact_traffic("why")` is left alone. The end of the report tells how many
-errors there were.
+A test that says `@pytest.mark.exact_answers("why")` loses no replies: a copy of a command truthfully tells what the
+copy did, not what the first one had done. One that says `@pytest.mark.exact_traffic("why")` is left alone: it
+counts, orders or breaks the round trips themselves. The end of the report tells how many errors there were.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import pytest
 
-from tests.faulty.hook import Faults, installed
+from tests.faulty.hook import KINDS, UNRUN, Faults, installed
 
 COUNTED: "pytest.StashKey[Counter[str]]" = pytest.StashKey()
 
@@ -23,19 +24,29 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.stash[COUNTED] = Counter()
-    config.addinivalue_line(
-        "markers", "exact_traffic(reason): with --faulty, this test meets no errors but its own"
-    )
+    for mark in (
+        "exact_traffic(reason): with --faulty, this test meets no errors but its own",
+        "exact_answers(reason): with --faulty, no reply to this test is lost: a copy tells what it did itself",
+    ):
+        config.addinivalue_line("markers", mark)
+
+
+def kinds_for(node: pytest.Item) -> Sequence[str]:
+    """The errors that a test may meet, as its marks say."""
+    if node.get_closest_marker("exact_traffic"):
+        return ()
+    return UNRUN if node.get_closest_marker("exact_answers") else KINDS
 
 
 @pytest.fixture(autouse=True)
 def rare_errors(request: pytest.FixtureRequest) -> Iterator[None]:
     """With `--faulty`, the errors of this test: the same for the same seed."""
     share = request.config.getoption("faulty")
-    if not share or request.node.get_closest_marker("exact_traffic"):
+    kinds = kinds_for(request.node)
+    if not share or not kinds:
         yield
         return
-    faults = Faults(share, f"{request.config.getoption('faulty_seed')} {request.node.nodeid}")
+    faults = Faults(share, f"{request.config.getoption('faulty_seed')} {request.node.nodeid}", kinds)
     with installed(faults):
         yield
     counted = request.config.stash[COUNTED]
