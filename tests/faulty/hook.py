@@ -18,6 +18,7 @@ from homing.aclient import AsyncClient
 from homing.calls import Call
 from homing.client import Client
 from homing.command import Command, Script
+from homing.errors import HomingError
 from homing.faults import Broken, Refusal
 from homing.flight import Flight
 from homing.routes import Exchange, Flow
@@ -84,8 +85,12 @@ def faulty(whole: Callable[..., Flow[None]], faults: Faults) -> Callable[..., Fl
             elif kind == "reset":
                 step = flow.throw(Broken("the connection was reset", sent=False))
             else:
-                yield step
-                step = flow.throw(Broken("the reply was lost"))
+                lost: Exception = Broken("the reply was lost")
+                try:
+                    yield step
+                except (Broken, HomingError) as error:
+                    lost = error  # no reply came that could be lost
+                step = flow.throw(lost)
             while True:  # what it wants done about that
                 step = flow.send((yield step))
         except StopIteration:

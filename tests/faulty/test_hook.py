@@ -3,9 +3,13 @@
 import pytest
 
 from homing import App, State
+from homing.client import Client
+from homing.errors import ServerUnreachable
 from homing.faults import Step, Verdict, judge
+from homing.target import Target
 from tests.faulty.hook import KINDS, Faults, installed
-from tests.servers import Server
+from tests.integration.client.scripts import echo
+from tests.servers import Server, running
 
 pytestmark = pytest.mark.exact_traffic("it brings errors of its own, and many")
 
@@ -40,3 +44,13 @@ def test_an_error_that_is_not_mended_is_seen(valkey: Server, monkeypatch: pytest
     ):
         for n in range(80):
             app.queue("q").put(n)
+
+
+def test_where_the_server_is_gone_no_reply_can_be_lost() -> None:
+    with running("valkey-9.1") as server:
+        client = Client(Target.parse(server.url), deadline=0.5)
+        client.run(echo("here"))
+    with installed(Faults(1.0, "gone", ["lost"])):
+        [error] = client.run_many([echo("gone")])
+    assert isinstance(error, ServerUnreachable)
+    client.close()
