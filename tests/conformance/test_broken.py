@@ -41,7 +41,7 @@ def _raw_dead(queue: Queue, job_id: str = "b") -> None:
     assert queue.whole() == Whole(dead=["b"])
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize("verb", ["remove", "purge"])
 def test_what_was_buried_raw_leaves_nothing_behind(queue: Queue, verb: str) -> None:
     _raw_dead(queue)
@@ -87,7 +87,7 @@ def test_a_held_body_that_is_no_hash_is_buried_raw(queue: Queue) -> None:
     assert queue.whole() == Whole(active={"w1": ["a", "c"]}, dead=["b"], workers=["w1"])
 
 
-@pytest.mark.exact_traffic("a copy tells what it did itself")
+@pytest.mark.exact_answers("a copy tells what it did itself")
 def test_a_reclaimed_body_that_is_no_hash_is_buried_raw(queue: Queue) -> None:
     _lists_only(queue)
     queue.enqueue(A, B, C)
@@ -187,7 +187,7 @@ def test_a_held_id_without_a_body_is_counted(queue: Queue) -> None:
     assert _mended(queue, "a") == Whole(active={"w1": ["b"]}, workers=["w1"], missing=1)
 
 
-@pytest.mark.exact_traffic("a copy tells what it did itself")
+@pytest.mark.exact_answers("a copy tells what it did itself")
 def test_a_reclaimed_id_without_a_body_is_counted(queue: Queue) -> None:
     queue.enqueue(A, B)
     worker = queue.register()
@@ -197,7 +197,7 @@ def test_a_reclaimed_id_without_a_body_is_counted(queue: Queue) -> None:
     assert _mended(queue, "a") == Whole(waiting=["b"], missing=1)
 
 
-@pytest.mark.exact_traffic("a copy tells what it did itself")
+@pytest.mark.exact_answers("a copy tells what it did itself")
 @pytest.mark.parametrize("decision", STAYS, ids=repr)
 def test_a_settled_id_without_a_body_is_counted(queue: Queue, decision: Decision) -> None:
     queue.enqueue(A, B)

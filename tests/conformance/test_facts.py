@@ -70,7 +70,7 @@ def test_ids_that_take_turns_share_fields_too(queue: Queue) -> None:
     assert queue.whole() == Whole(completed=sorted(ids))
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize(
     ("step_ms", "queues", "letters"),
     [(0.001, 1, 8), (0.001, 8, 7), (0.5, 1, 6), (1, 10, 6), (20, 1, 5), (1_000, 1, 5), (2_000, 1, 0)],
@@ -104,7 +104,7 @@ def test_ids_of_two_producers_whose_clocks_differ_share_fields_too(queue: Queue)
     assert queue.whole() == Whole(completed=sorted(ids))
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 def test_an_id_that_ended_twice_in_one_company_can_be_removed(queue: Queue) -> None:
     [first, *others] = ended(queue, alike(range(5)), alike(range(5)))[:5]
     assert queue.remove(first) is State.COMPLETED
@@ -129,7 +129,7 @@ def test_a_page_of_shared_facts_is_no_longer_than_asked(queue: Queue) -> None:
     assert sorted(found) == [job.id for job in jobs]
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize("first", ["near", "far"])
 def test_of_the_fields_that_an_id_stands_in_the_later_end_tells(queue: Queue, first: str) -> None:
     """Somebody gives an id out again, and it ends in other company than before."""
@@ -191,7 +191,7 @@ def test_a_single_end_counts_beside_shared_ones(queue: Queue) -> None:
     assert queue.whole() == Whole(completed=ids)
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize("name", ["finished", "finished_old"])
 def test_one_of_many_facts_can_be_removed(queue: Queue, name: str) -> None:
     queue.open(facts_max=100 if name == "finished" else 11)
@@ -228,7 +228,7 @@ def test_a_chosen_id_shares_no_field(queue: Queue) -> None:
     assert queue.whole() == Whole(completed=ids, ids=1)
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 def test_an_id_spelt_like_a_shared_field_leaves_no_fact(queue: Queue) -> None:
     """It is another program's: on streams such an id is none."""
     lists_only(queue)
@@ -249,7 +249,7 @@ def test_shared_facts_are_paged_over_both_generations(queue: Queue, limit: int) 
     assert queue.peek(State.CANCELLED, limit=limit) == []
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize(
     "written", [b"", b"x", b"1 2", b"5 9:0", b"1 99999999999:", b"1 0:1 0:", b"completed 7"]
 )

@@ -111,7 +111,7 @@ def test_a_foreign_task_goes_through_a_retry_whole(queue: Queue) -> None:
     assert (job.id, job.task, job.payload, job.attempt) == ("f", "send", b'[[1],{"a":2}]', 1)
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 def test_a_foreign_job_can_be_cancelled_and_removed(queue: Queue) -> None:
     queue.open()
     first = queue.foreign(MAIL, job_id="f1")

@@ -8,7 +8,7 @@ from tests.conformance.driver import Queue, Whole
 from tests.conformance.jobs import ERROR, A, B, C, D, chosen, ids, later, many, settlement
 
 
-@pytest.mark.exact_traffic("a full server cannot say of a try whose answer was lost whether it ran")
+@pytest.mark.exact_answers("a full server cannot say of a try whose answer was lost whether it ran")
 def test_a_full_server_takes_no_job(queue: Queue) -> None:
     queue.enqueue(A)
     before = queue.dump()

@@ -55,6 +55,7 @@ def test_leaving_charges_nobody(queue: Queue) -> None:
     assert queue.whole() == Whole(waiting=["a"])
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_death_that_was_seen_charges_what_had_started(queue: Queue) -> None:
     queue.enqueue(A, B)
     worker = queue.register()

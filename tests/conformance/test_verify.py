@@ -197,7 +197,7 @@ def test_verify_changes_nothing(queue: Queue) -> None:
     assert ids(queue.peek(State.WAITING)) == ["x0000", "x0005", "x0006", "x0007"]
 
 
-@pytest.mark.exact_traffic("a copy of a turn that was taken finds it taken")
+@pytest.mark.exact_answers("a copy of a turn that was taken finds it taken")
 def test_those_who_verify_together_take_turns(queue: Queue) -> None:
     queue.open()
 

@@ -38,7 +38,7 @@ def test_the_states_begin_as_they_should(queue: Queue) -> None:
     assert queue.whole() == EVERYWHERE
 
 
-@pytest.mark.exact_traffic("a copy takes what an earlier call cancelled for its own work")
+@pytest.mark.exact_answers("a copy takes what an earlier call cancelled for its own work")
 def test_a_waiting_job_can_be_cancelled(queue: Queue) -> None:
     _each_state(queue)
     assert queue.cancel("a") is State.WAITING
@@ -91,7 +91,7 @@ def test_a_suspect_that_waits_can_be_taken_out(queue: Queue, verb: str) -> None:
     assert queue.whole() == Whole(cancelled=["a"] if verb == "cancel" else [])
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize("job_id", ["a", "b", "d", "e0000"])
 def test_a_job_is_removed_with_all_traces(queue: Queue, job_id: str) -> None:
     _each_state(queue)
@@ -105,7 +105,7 @@ def test_a_job_is_removed_with_all_traces(queue: Queue, job_id: str) -> None:
     assert queue.remove(job_id) is None
 
 
-@pytest.mark.exact_traffic("of a copy nobody knows what it would have removed")
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 @pytest.mark.parametrize("job_id", ["c", "unknown"])
 def test_an_active_job_is_not_removed(queue: Queue, job_id: str) -> None:
     _each_state(queue)

@@ -11,7 +11,7 @@ from tests.model.twin import Different
 from tests.model.walk import Walker, shrunk
 from tests.servers import Server
 
-pytestmark = pytest.mark.exact_traffic("it compares answers in the order in which a flight was sent")
+pytestmark = pytest.mark.exact_answers("it compares each answer with that of a model which was asked once")
 
 
 def test_a_seed_is_a_walk() -> None:

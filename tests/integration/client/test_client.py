@@ -45,7 +45,7 @@ def test_a_forgotten_script_is_told_again(connect: Connect, server: Server) -> N
     assert client.wait(["homing:{t}:no-bell"], 0.01, echo("three")) == b"three"
 
 
-@pytest.mark.exact_traffic("its commands count how often they run")
+@pytest.mark.exact_answers("its commands count how often they run")
 def test_many_run_in_order_with_errors_in_their_places(connect: Connect, server: Server) -> None:
     client = connect(server.url)
     key = "homing:{t}:many"

@@ -18,9 +18,11 @@ from tests.integration.client.links import proxy
 from tests.integration.client.scripts import count, echo, tell
 from tests.servers import Server, as_anybody, running, start
 
-pytestmark = pytest.mark.exact_traffic("its proxy loses the replies that it names")
+#: Of a test whose proxy must meet the very reply that it names.
+loses_replies = pytest.mark.exact_traffic("its proxy loses the replies that it names")
 
 
+@loses_replies
 @pytest.mark.parametrize("how", ["closed", "swallowed"])
 def test_a_lost_reply_is_asked_for_again_on_a_new_connection(
     connect: Connect, valkey: Server, how: str
@@ -34,6 +36,7 @@ def test_a_lost_reply_is_asked_for_again_on_a_new_connection(
         assert link.connections == 2
 
 
+@loses_replies
 @pytest.mark.parametrize("how", ["closed", "swallowed"])
 def test_what_must_not_run_twice_is_never_sent_again(connect: Connect, valkey: Server, how: str) -> None:
     with proxy(valkey.url) as link:
@@ -60,6 +63,7 @@ def test_what_is_more_than_a_socket_takes_goes_whole(connect: Connect, valkey: S
             assert client.run(echo(words)) == words.encode()
 
 
+@loses_replies
 def test_of_many_only_those_are_sent_again_that_may_be(connect: Connect, valkey: Server) -> None:
     with proxy(valkey.url) as link:
         client = connect(f"redis://127.0.0.1:{link.port}")
@@ -87,6 +91,7 @@ def test_a_connection_found_dead_is_not_used_even_for_what_goes_once(
         assert client.run(count(key, resend=False)) == 2
 
 
+@pytest.mark.exact_answers("its command counts how often it runs")
 def test_a_server_that_restarts_is_used_again(connect: Connect, tmp_path: Any) -> None:
     first = start("valkey-9.1", tmp_path, appendonly="yes", appendfsync="always")
     client = connect(first.url)

@@ -24,8 +24,6 @@ from tests.integration.client.links import listener
 from tests.integration.client.scripts import count, echo, raw, tell
 from tests.servers import as_anybody, free_ports, running
 
-pytestmark = pytest.mark.exact_traffic("it tells which error a server's state leads to")
-
 #: What is final must be said within this time, however long the deadline is.
 SOON_S = 2.0
 
@@ -68,6 +66,7 @@ def test_a_database_that_is_not_there(connect: Connect) -> None:
         connect(f"{server.url}?db=99").run(echo("x"))
 
 
+@pytest.mark.exact_traffic("the last try before a deadline must meet the server's own error")
 @pytest.mark.parametrize("name", ["valkey-9.1", "redis-6.2", "redis-8.2"])
 @pytest.mark.parametrize("stale", ["yes", "no"])
 def test_a_replica_is_read_only(connect: Connect, name: str, stale: str) -> None:
@@ -87,6 +86,7 @@ def test_a_primary_that_comes_back_in_time_is_used(connect: Connect) -> None:
         promoted.join()
 
 
+@pytest.mark.exact_traffic("the last try before a deadline must meet the server's own error")
 def test_a_loading_server_is_waited_for(connect: Connect) -> None:
     with running("valkey-9.1", loading_process_events_interval_bytes="1024", key_load_delay="500") as server:
         tell(server, "DEBUG", "POPULATE", "3000")

@@ -98,7 +98,7 @@ def test_what_is_gone_at_the_second_look_is_not_told(watch: Watch) -> None:
     assert watch.problems() == []
 
 
-@pytest.mark.exact_traffic("a look that failed is made up for later")
+@pytest.mark.exact_answers("a copy of a turn that was taken finds it taken")
 def test_patrols_look_through_a_queue_together(watch: Watch) -> None:
     jobs = [NewJob(f"j{i:04}", "send") for i in range(250)]
     watch.client.run(watch.engine.enqueue(jobs, lane="lane", number=1))
