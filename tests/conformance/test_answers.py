@@ -259,6 +259,7 @@ def test_the_dead_are_bounded_in_time(queue: Queue) -> None:
     assert queue.enqueue(chosen(A), after_ms=1) == [Enqueued.STORED]
 
 
+@pytest.mark.exact_answers("a copy goes on where the first one ended")
 def test_many_dead_go_in_several_ticks(queue: Queue) -> None:
     queue.enqueue(*many(260))
     worker = queue.register()

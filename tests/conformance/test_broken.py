@@ -156,6 +156,7 @@ def _mended(queue: Queue, *job_ids: str) -> Whole:
     return queue.whole()
 
 
+@pytest.mark.exact_answers("a copy tells what it promoted itself")
 @pytest.mark.parametrize("by", ["claim", "tick"])
 def test_a_scheduled_id_without_a_body_is_counted(queue: Queue, by: str) -> None:
     queue.enqueue(later(A, 1_000), later(B, 1_000))
@@ -168,6 +169,7 @@ def test_a_scheduled_id_without_a_body_is_counted(queue: Queue, by: str) -> None
     assert queue.whole() == Whole(active={"w1": ["b"]}, workers=["w1"], missing=1)
 
 
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 def test_a_waiting_id_without_a_body_is_counted_once(queue: Queue) -> None:
     queue.enqueue(A, B, C)
     worker = queue.register()
@@ -178,6 +180,7 @@ def test_a_waiting_id_without_a_body_is_counted_once(queue: Queue) -> None:
     assert _mended(queue, "a", "c") == Whole(active={"w1": ["b"]}, workers=["w1"], missing=2)
 
 
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 def test_a_held_id_without_a_body_is_counted(queue: Queue) -> None:
     queue.enqueue(A, B)
     worker = queue.register()

@@ -142,6 +142,7 @@ def test_a_claim_promotes_what_is_due(queue: Queue) -> None:
     assert queue.whole() == Whole(active={"w1": ["b", "a"]}, workers=["w1"])
 
 
+@pytest.mark.exact_answers("a copy tells what it promoted itself")
 def test_a_tick_promotes_what_is_due(queue: Queue) -> None:
     queue.enqueue(later(A, 5_000), later(at_priority(B, 9), 4_000), later(C, 6_000))
     tick = queue.tick(after_ms=3_999)
@@ -170,6 +171,7 @@ def test_a_promoted_job_keeps_its_place_behind_those_that_waited(queue: Queue) -
     assert queue.whole() == Whole(waiting=["b", "a"])
 
 
+@pytest.mark.exact_answers("a copy goes on where the first one ended")
 def test_a_tick_promotes_a_thousand_and_says_that_more_are_due(queue: Queue) -> None:
     queue.enqueue(*many(1_000, delay_ms=1_000))
     queue.enqueue(*many(5, "k", delay_ms=2_000))

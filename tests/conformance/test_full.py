@@ -68,6 +68,7 @@ def test_a_plain_settle_on_a_full_server_is_done_whole_or_not_at_all(queue: Queu
     assert queue.whole() == Whole(waiting=["d"], scheduled=["b"], dead=["c"], completed=["a"], workers=["w1"])
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_job_comes_home_from_a_dead_worker_on_a_full_server(queue: Queue) -> None:
     queue.enqueue(A, B)
     first, second = queue.register(), queue.register()

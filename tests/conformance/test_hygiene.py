@@ -10,6 +10,7 @@ from tests.conformance.driver import Queue
 from tests.conformance.jobs import A, B, ids, many
 
 
+@pytest.mark.exact_answers("a copy goes on where the first one ended")
 def test_a_reclaim_that_ends_half_way_deletes_nothing_that_still_holds_jobs(queue: Queue) -> None:
     jobs = many(1_200)
     queue.enqueue(*jobs[:1_000])

@@ -99,6 +99,7 @@ def test_a_clock_that_jumps_back_expires_nobody_and_goes_on(queue: Queue) -> Non
     assert queue.tick(second, after_ms=1).lapsed == [first]
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_lapsed_workers_jobs_go_to_another_with_a_higher_token(queue: Queue) -> None:
     first, second = queue.register(), queue.register()
     queue.enqueue(A)
@@ -160,6 +161,7 @@ def test_reclaim_of_a_renewed_worker_does_nothing(queue: Queue) -> None:
     assert queue.whole() == Whole(active={"w1": ["a"]}, workers=["w1", "w2"])
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_worker_may_not_be_kept_alive_between_two_calls_of_its_reclaim(queue: Queue) -> None:
     queue.enqueue(*(later(A, 0) for _ in range(0)), A, B)
     first = queue.register()
@@ -186,6 +188,7 @@ def test_a_copy_of_a_register_changes_nothing(queue: Queue) -> None:
         queue.claim(first, number=7)
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_copy_of_a_register_does_not_undo_a_reclaim_that_has_more_to_move(queue: Queue) -> None:
     queue.enqueue(A)
     first = queue.register()

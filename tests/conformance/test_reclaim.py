@@ -14,6 +14,7 @@ def marks(queue: Queue, job_id: str) -> tuple[int, int]:
     return job.crashes, job.suspicions
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_what_a_worker_left_goes_to_the_front_in_its_old_order(queue: Queue) -> None:
     queue.enqueue(A, B, C, D)
     worker = queue.register()
@@ -251,6 +252,7 @@ def _lapse(queue: Queue) -> Reclaimed:
     return reclaimed
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_suspect_whose_worker_lapsed_is_not_charged_a_crash(queue: Queue) -> None:
     _suspects(queue, A)
     assert _lapse(queue) == Reclaimed(1, 0, more=False)
@@ -261,6 +263,7 @@ def test_a_suspect_whose_worker_lapsed_is_not_charged_a_crash(queue: Queue) -> N
     assert queue.whole() == Whole(dead=["a"], workers=[worker], suspects=1)
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 @pytest.mark.parametrize("crash_max", [1, 3])
 def test_a_job_that_takes_whole_workers_with_it_is_buried_after_as_many_alone(
     queue: Queue, crash_max: int
@@ -275,6 +278,7 @@ def test_a_job_that_takes_whole_workers_with_it_is_buried_after_as_many_alone(
     assert queue.whole() == Whole(dead=["a"], suspects=1)
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_a_job_that_crashed_too_often_is_buried_with_the_error(queue: Queue) -> None:
     job = replace(A, priority=4)
     queue.enqueue(job)
@@ -291,6 +295,7 @@ def test_a_job_that_crashed_too_often_is_buried_with_the_error(queue: Queue) -> 
     assert (whole.dead, whole.suspects, whole.strays, whole.problems) == (["a"], 1, [], [])
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_how_often_a_job_may_crash_is_the_queues_setting(queue: Queue) -> None:
     queue.open(crash_max=1)
     queue.enqueue(A, B)
@@ -309,6 +314,7 @@ def test_reclaim_of_a_chosen_id_that_dies_keeps_it_taken(queue: Queue) -> None:
     assert queue.whole() == Whole(dead=["a"], suspects=1, ids=1)
 
 
+@pytest.mark.exact_answers("a copy goes on where the first one ended")
 def test_reclaim_of_more_than_a_thousand_jobs_takes_several_calls(queue: Queue) -> None:
     queue.enqueue(*many(1_000))
     queue.enqueue(*many(5, "k"))
@@ -358,6 +364,7 @@ def test_a_second_reclaim_does_nothing(queue: Queue) -> None:
     assert queue.dump() == before
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 def test_what_is_settled_is_not_reclaimed(queue: Queue) -> None:
     queue.enqueue(A, B, C)
     worker = queue.register()

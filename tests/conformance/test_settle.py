@@ -293,6 +293,7 @@ def test_a_retry_sooner_than_what_is_scheduled_comes_first(queue: Queue) -> None
     assert ids(queue.claim(worker)) == ["a", "b"]
 
 
+@pytest.mark.exact_answers("a copy of a numbered batch says that it was here before")
 def test_a_numbered_batch_acts_once_however_often_it_arrives(queue: Queue) -> None:
     queue.enqueue(A)
     worker = queue.register()
@@ -309,6 +310,7 @@ def test_a_numbered_batch_acts_once_however_often_it_arrives(queue: Queue) -> No
     assert queue.whole() == Whole(completed=["a"], workers=["w1"])
 
 
+@pytest.mark.exact_answers("a copy of a numbered batch says that it was here before")
 def test_an_empty_batch_uses_up_its_number(queue: Queue) -> None:
     queue.enqueue(A)
     worker = queue.register()
@@ -318,6 +320,7 @@ def test_an_empty_batch_uses_up_its_number(queue: Queue) -> None:
     assert queue.whole() == Whole(active={"w1": ["a"]}, workers=["w1"])
 
 
+@pytest.mark.exact_answers("a copy of a numbered batch says that it was here before")
 def test_numbers_are_a_workers_own(queue: Queue) -> None:
     queue.enqueue(A, B)
     first, second = queue.register(), queue.register()
