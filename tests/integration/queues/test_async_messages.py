@@ -33,6 +33,7 @@ async def test_messages_come_out_in_the_order_they_went_in(queue: Queue) -> None
     assert (await queue.acounts(), await queue.averify()) == (Counts(finished=2_501), [])
 
 
+@pytest.mark.exact_traffic("it counts round trips")
 async def test_calls_of_one_tick_share_a_round_trip_and_keep_their_order(
     queue: Queue, valkey: Server
 ) -> None:

@@ -250,7 +250,7 @@ def test_a_hash_of_plain_fields_is_a_message_of_its_fields(app: App) -> None:
     app.client.run_many(
         [
             Command(("HSET",), (key,), fields, int),
-            Command(("LPUSH",), (queue.keys.waiting(0),), ("1",), int),
+            Command(("LPUSH",), (queue.keys.waiting(0),), ("1",), int, resend=False),
         ]
     )
     for job in queue.consume(block=False):

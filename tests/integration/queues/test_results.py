@@ -126,6 +126,7 @@ def test_a_failed_job_raises_with_its_error_as_plain_data(queue: Queue) -> None:
         job.result()
 
 
+@pytest.mark.exact_answers("a copy takes what an earlier call cancelled for its own work")
 def test_a_cancelled_job_raises(queue: Queue) -> None:
     job = queue.put("x")
     assert job.cancel()
