@@ -171,6 +171,7 @@ def test_json_bombs_in_meta_go_to_the_dead_letters_whole(site: Site) -> None:
     assert {name: record.meta for name, record in site.drain(1).items()} == {**bombs, **odd}
 
 
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
 def test_a_job_of_another_prefix_is_not_found(site: Site) -> None:
     from homing import App
 

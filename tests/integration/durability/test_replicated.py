@@ -110,6 +110,7 @@ def test_calls_of_one_tick_are_each_as_sure_as_they_ask_for(app: App, pair: Pair
     assert queue.counts().waiting == 5
 
 
+@pytest.mark.exact_answers("it counts the waits that came to the server")
 def test_a_batch_waits_once_and_keeps_its_order(app: App, pair: Pair) -> None:
     @app.task
     def note(n: int) -> None: ...

@@ -222,6 +222,7 @@ async def test_a_worker_whose_lease_was_reclaimed_drops_its_jobs_and_registers_a
     assert app.queue("q").verify() == []
 
 
+@pytest.mark.exact_answers("a copy tells what it moved itself")
 async def test_a_worker_that_was_taken_for_dead_clears_what_it_had_not_started_and_then_what_ends(
     app: App, engine: EngineName
 ) -> None:

@@ -88,6 +88,7 @@ async def test_a_workers_jobs_come_back_when_its_lease_lapses(
     assert (counts.waiting, counts.active, counts.workers) == (2, 0, 1)
 
 
+@pytest.mark.exact_answers("a copy tells what it promoted itself")
 async def test_a_round_ticks_again_while_more_is_due_and_lists_its_queues(
     app: App, client: Client, engine: EngineName, prefix: str
 ) -> None:
