@@ -198,8 +198,11 @@ class Runner:
         if first:
             self._table.closed = True
             # At once: a slot that gets free must not start what stays behind.
-            for entry in self._table.unstarted():
+            unstarted = self._table.unstarted()
+            for entry in unstarted:
                 self._desk.hand_back(entry)
+            running = len(self._table.running)
+            events.emit("leaving", ending=ending, running=running, handed_back=len(unstarted))
             self._spawn(self._shutdown())
         self._table.wake()
 

@@ -11,6 +11,7 @@ def test_the_first_signal_lets_running_jobs_end_and_hands_the_rest_back(site: Si
     site.wait_for(lambda: len(site.seen("start")) == 2)
     worker.stop()
     site.wait_for(lambda: "stopping how=drain" in worker.said())
+    site.wait_for(lambda: "leaving ending=drained running=2" in worker.said())  # its process heard of it
     site.touch("go")
     assert worker.code() == 0
     assert sorted(n for n, _, _ in site.seen("end")) == [0, 1]  # each looks for the file by itself
