@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from homing.job import Ack, Again, Cancelled, Claimed, Dead, Decision, HandBack, NewJob, State
@@ -85,7 +85,8 @@ class Story:
             del held[job.id]
 
     def reclaim(self, which: int, started: int) -> None:
-        worker = self.worker(which)
+        holders = [worker for worker, held in self.held.items() if held]
+        worker = holders[which % len(holders)] if holders else self.worker(which)
         held = self.held.pop(worker)
         done = self.queue.reclaim(worker, "died", *list(held)[:started])
         assert done.moved + done.buried == len(held)
@@ -112,6 +113,7 @@ class Story:
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=_STEPS)
+@example([("enqueue", 4, 0), ("claim", 0, 3), *[("reclaim", 0, 2), ("claim", 0, 5)] * 5])
 def test_whatever_happens_each_job_is_in_one_place(
     new_queue: Callable[[], Queue], steps: list[tuple[str, int, int]]
 ) -> None:

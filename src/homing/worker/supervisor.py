@@ -156,10 +156,11 @@ class Supervisor:
         prepare()  # while the child imports its app: its lease must be kept from its first second on
         while self._children or self._due or (self._owes() and not self._stops):
             self._wait()
-            self._obey()
             kin.reap_orphans({child.pid for child in self._children})
             for child in list(self._children):
                 self._look_after(child)
+            # A child that works is asked to end: what it said of itself may have waited for us till now.
+            self._obey()
             if self._reclaimer is not None:
                 self._reclaimer.work()
             self._start_solo()

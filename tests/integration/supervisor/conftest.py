@@ -136,14 +136,14 @@ class Site:
     queue: Queue
     workers: list[Worker] = field(default_factory=list)
 
-    def worker(self, **options: object) -> Worker:
+    def worker(self, *, program: str = RUN, **options: object) -> Worker:
         import json
 
         log = self.folder / f"worker-{len(self.workers)}.log"
         words = json.dumps({"app": "tasks:app", **options})
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-c", RUN, words], cwd=self.folder, stdout=output, stderr=output
+                [sys.executable, "-c", program, words], cwd=self.folder, stdout=output, stderr=output
             )
         worker = Worker(process, log)
         self.workers.append(worker)

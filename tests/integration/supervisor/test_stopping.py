@@ -2,7 +2,7 @@
 
 import signal
 
-from tests.integration.supervisor.conftest import Site
+from tests.integration.supervisor.conftest import RUN, Site
 
 
 def test_the_first_signal_lets_running_jobs_end_and_hands_the_rest_back(site: Site) -> None:
@@ -18,6 +18,32 @@ def test_the_first_signal_lets_running_jobs_end_and_hands_the_rest_back(site: Si
     assert [site.state(job) for job in jobs] == ["completed"] * 2 + ["waiting"] * 4
     assert [site.attempts(job) for job in jobs[2:]] == [0] * 4
     assert site.queue.counts().workers == 0
+
+
+#: A supervisor that is behind: its child works before it has read a word of it, and then it is told to stop.
+BEHIND = f"""
+import os, signal, time
+from homing.worker import supervisor
+
+def prepare():
+    until_s = time.monotonic() + 20
+    while not os.path.exists("witness") and time.monotonic() < until_s:
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+supervisor.prepare = prepare
+{RUN}
+"""
+
+
+def test_a_child_that_works_is_asked_to_drain_also_when_nobody_has_heard_of_it_yet(site: Site) -> None:
+    job = site.put("until", 1, "go")
+    worker = site.worker(program=BEHIND)
+    site.wait_for(lambda: "stopping how=drain" in worker.said())
+    site.wait_for(lambda: "leaving ending=drained running=1" in worker.said())
+    site.touch("go")
+    assert worker.code() == 0
+    assert (site.state(job), len(site.seen("start"))) == ("completed", 1)
 
 
 def test_the_second_signal_hands_running_jobs_back_without_an_attempt_and_exits_75(site: Site) -> None:
