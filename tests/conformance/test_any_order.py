@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
@@ -105,6 +106,7 @@ class Story:
         (self.queue.pause if self.paused else self.queue.resume)()
 
 
+@pytest.mark.exact_answers("a copy of a reclaim tells what it moved itself")
 @settings(
     max_examples=25,
     deadline=None,
