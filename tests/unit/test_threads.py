@@ -57,6 +57,13 @@ def ours() -> list[threading.Thread]:
     return [thread for thread in threading.enumerate() if thread.name.startswith("homing-")]
 
 
+def while_all_end(pool: Pool, count: int) -> None:
+    """The loop stands still until so many have ended."""
+    deadline = time.monotonic() + DEADLINE_S
+    while len(pool.threads._ended) < count and time.monotonic() < deadline:
+        time.sleep(0)
+
+
 async def gone() -> None:
     async with asyncio.timeout(DEADLINE_S):
         while ours():
@@ -109,12 +116,26 @@ async def test_ends_that_came_together_are_told_together() -> None:
     pool = Pool()
     for n in range(16):
         pool.submit(lambda n=n: n)  # type: ignore[misc]
-    # The loop stands still until all of them have ended.
-    deadline = time.monotonic() + DEADLINE_S
-    while len(pool.threads._ended) < 16 and time.monotonic() < deadline:
-        time.sleep(0)
+    while_all_end(pool, 16)
     assert sorted(await pool.until(16)) == list(range(16))  # type: ignore[type-var]
     assert pool.frees <= 2
+    pool.threads.close()
+    await gone()
+
+
+async def test_an_end_that_cannot_be_told_holds_up_no_other() -> None:
+    pool, failed = Pool(), list[object]()
+    pool.loop.set_exception_handler(lambda _, context: failed.append(context["exception"]))
+
+    def fail(value: object, error: BaseException | None) -> None:
+        raise LookupError(value)
+
+    pool.threads.submit(lambda: "untold", fail)
+    for n in range(3):
+        pool.submit(lambda n=n: n)  # type: ignore[misc]
+    while_all_end(pool, 4)
+    assert sorted(await pool.until(3)) == [0, 1, 2]  # type: ignore[type-var]
+    assert [str(error) for error in failed] == ["untold"]
     pool.threads.close()
     await gone()
 

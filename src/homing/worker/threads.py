@@ -27,9 +27,8 @@ class Threads:
         self._count = 0
         self._calls: deque[tuple[Call, Done]] = deque()
         self._ended: deque[tuple[Done, object, BaseException | None]] = deque()
-        self._parked: list[
-            threading.Lock
-        ] = []  # what idle threads wait for; the last one is the first to go on
+        #: What idle threads wait for; the last one is the first to go on.
+        self._parked: list[threading.Lock] = []
         self._coming = False  # a thread was woken, and has not come for a call yet
         self._told = False  # the loop is about to look at what ended
         self._closed = False
@@ -97,8 +96,12 @@ class Threads:
     def _collect(self) -> None:
         """On the loop: what ended since, in order. One call may find the work of several."""
         self._told = False
-        while self._ended:
-            done, value, error = self._ended.popleft()
-            self._in_flight -= 1  # its thread is free before `done` may submit the next
-            done(value, error)
-        self._freed()
+        try:
+            while self._ended:
+                done, value, error = self._ended.popleft()
+                self._in_flight -= 1  # its thread is free before `done` may submit the next
+                done(value, error)
+        finally:
+            if self._ended:  # one `done` failed, and the others are not to wait for the next end
+                self._loop.call_soon(self._collect)
+            self._freed()
