@@ -149,7 +149,7 @@ def _lapse(queue: Queue) -> Reclaimed:
 
 
 @pytest.mark.exact_answers("a copy tells what it moved itself")
-def test_a_suspect_whose_worker_lapsed_is_not_charged_acrash(queue: Queue) -> None:
+def test_a_suspect_whose_worker_lapsed_is_not_charged_a_crash(queue: Queue) -> None:
     _suspects(queue, A)
     assert _lapse(queue) == Reclaimed(1, 0, more=False)
     assert marks(queue, "a") == (2, 1)

@@ -222,32 +222,33 @@ end
 
 -- What ends write to is read before anything is written: a key that another program took for something else is met while
 -- nothing is done yet. `kinds` is a set of what ends there are. Returns whether anybody waits for the end of a job, and
--- whether there is that, an id that a caller chose or a mark at all.
+-- whether there is an id that a caller chose or a mark.
 local function look_around(base, kinds, lean)
-  local ids, suspects, replies, awaited = base .. ':ids', base .. ':suspects', base .. ':replies', false
-  local beside = redis.call('EXISTS', ids, suspects, replies) > 0  -- mostly none is
-  if beside then
+  local ids, suspects, replies = base .. ':ids', base .. ':suspects', base .. ':replies'
+  local there = redis.call('EXISTS', ids, suspects, replies)  -- mostly none is
+  local awaited = there > 0 and redis.call('HLEN', replies) > 0
+  local marked = there > (awaited and 1 or 0)
+  if marked then
     redis.call('ZCARD', ids)
     redis.call('HLEN', suspects)
-    awaited = redis.call('HLEN', replies) > 0
   end
   if kinds.dead then redis.call('ZCARD', base .. ':dead') end
-  if lean then return awaited, beside end
-  if awaited or kinds.result or kinds.cancel then redis.call('LLEN', base .. ':results') end
-  redis.call('HLEN', base .. ':finished')
-  return awaited, beside
+  if not lean then
+    if awaited or kinds.result or kinds.cancel then redis.call('LLEN', base .. ':results') end
+    redis.call('HLEN', base .. ':finished')
+  end
+  return awaited, marked
 end
 
 -- Everything an end leaves behind: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled,
 -- `acked` are ids of jobs that completed without a result while nobody waits for any. `lean` keeps no fact and no result;
--- `alone` says that there is no id that a caller chose, and no mark.
-local function finish(base, meta, ends, acked, now, lean, alone)
+-- `awaited` and `marked` are what `look_around` said.
+local function finish(base, meta, ends, acked, now, lean, awaited, marked)
   if #ends == 0 and #acked == 0 then return end
   local kept = redis.call('HMGET', meta, 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max')
   local ids, plain, facts, ended = acked, acked, {}, string.format('%.0f', now)
   if #ends > 0 then
     local ttl, replies, count = kept[2] or 600000, base .. ':replies', #acked
-    local awaited = redis.call('EXISTS', replies) == 1
     ids, plain = { unpack(acked) }, { unpack(acked) }
     for i = 1, #ends, 3 do
       local id, state, body = ends[i], ends[i + 1], ends[i + 2]
@@ -265,7 +266,7 @@ local function finish(base, meta, ends, acked, now, lean, alone)
       end
     end
   end
-  local chosen = alone and {} or release_ids(base, ids, now + tonumber(kept[1] or 3600000))
+  local chosen = marked and release_ids(base, ids, now + tonumber(kept[1] or 3600000)) or {}
   if lean then return end
   local finished = base .. ':finished'
   if chosen[1] then plain = set_apart(finished, plain, facts, ended, chosen) end

@@ -68,6 +68,12 @@ local function priority_of(base, id)
   return valid_priority(type(priority) == 'string' and priority)
 end
 
+-- Read the lists to which jobs may be handed back, before anything is taken out of another: one of another type fails here.
+local function look_at_places(base, priorities)
+  for _, priority in ipairs(priorities) do redis.call('LLEN', base .. ':waiting:' .. priority) end
+  redis.call('LLEN', base .. ':alone')
+end
+
 -- Where a job waits that is handed back: a suspect apart from the rest.
 local function push_back(base, id, suspects_exist)
   local list = base .. ':waiting:' .. priority_of(base, id)

@@ -1,6 +1,6 @@
 -- Fence a worker and give back what it holds, at most 1,000 jobs a call, in their old order.
 --
--- USES clock guard whole bell stats marks replies finish dead
+-- USES clock guard whole bell priorities stats marks replies finish dead
 -- FLAGS allow-oom
 -- KEYS[1] prefix
 -- KEYS[2] meta
@@ -20,11 +20,13 @@
 local MOVE_MAX = 1000
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[5], now_ms(ARGV[1])
-local kept = redis.call('HMGET', meta, 'engine', 'version', 'crash_max')
+local kept = redis.call('HMGET', meta, 'engine', 'version', 'crash_max', 'priorities')
 local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local expiry = redis.call('ZSCORE', KEYS[3], ARGV[2])
 if not expiry then return { 0, 0, 0, 0 } end
+look_around(base, { dead = ARGV[3] ~= 'left' }, true)
+look_at_places(base, priorities_of(kept[4]))
 local clock = advance_clock(meta, now)
 if ARGV[3] == 'lapsed' and tonumber(expiry) >= clock then return { 0, 0, 0, 1 } end
 

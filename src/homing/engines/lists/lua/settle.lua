@@ -1,7 +1,7 @@
 -- End runs: ack, run again, bury, hand back, cancel. The gate of each is its removal from the worker's
 -- own active list: what the worker does not hold is refused and changes nothing.
 --
--- USES clock guard whole bell stats items marks replies finish dead
+-- USES clock guard whole bell priorities stats items marks replies finish dead
 -- KEYS[1] prefix
 -- KEYS[2] meta
 -- KEYS[3] workers
@@ -44,8 +44,9 @@ for _, group in ipairs(groups) do
     ids[count] = ARGV[i]
   end
 end
-local awaited, beside = look_around(base, kinds, lean)
-local suspects = kinds.back and beside and redis.call('EXISTS', base .. ':suspects') == 1
+local awaited, marked = look_around(base, kinds, lean)
+if kinds.back then look_at_places(base, priorities_of(redis.call('HGET', meta, 'priorities'))) end
+local suspects = kinds.back and marked and redis.call('EXISTS', base .. ':suspects') == 1
 local mine = taken_out(active, ids)
 
 local job_key, gone, leaving, acked, back = base .. ':job:', {}, 0, {}, {}
@@ -122,7 +123,7 @@ if leaving > 0 then redis.call('DEL', unpack(gone)) end
 for i = #back, 1, -1 do push_back(base, back[i], suspects) end
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, acked, now, lean, not beside)
+finish(base, meta, ends, acked, now, lean, awaited, marked)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if #back > 0 or earlier then ring(KEYS[6]) end

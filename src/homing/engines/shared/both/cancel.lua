@@ -18,10 +18,10 @@ if not record then return '' end
 local state = record[4]
 if state ~= 'waiting' and state ~= 'scheduled' then return state end
 
-look_around(base, { cancel = true }, false)
+local awaited, marked = look_around(base, { cancel = true }, false)
 if state == 'scheduled' and redis.call('ZREM', KEYS[3], id) == 0 then return state end
 if state == 'waiting' and not take_waiting(base, id) then return 'active' end
 redis.call('DEL', base .. ':job:' .. id)
-finish(base, meta, { id, 'cancelled', '' }, {}, now, false)
+finish(base, meta, { id, 'cancelled', '' }, {}, now, false, awaited, marked)
 add_stats(base, now, { cancelled = 1 })
 return state

@@ -24,6 +24,8 @@ local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
 local expiry = redis.call('ZSCORE', KEYS[3], worker)
 if not expiry then return { 0, 0, 0, 0 } end
+look_around(base, { dead = ARGV[3] ~= 'left' }, true)
+redis.call('HLEN', base .. ':index')
 local clock = advance_clock(meta, now)
 if ARGV[3] == 'lapsed' and tonumber(expiry) >= clock then return { 0, 0, 0, 1 } end
 

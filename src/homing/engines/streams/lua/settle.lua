@@ -50,9 +50,9 @@ for _, group in ipairs(groups) do
     entries[count] = ARGV[i + 1]
   end
 end
-local awaited, beside = look_around(base, kinds, lean)
+local awaited, marked = look_around(base, kinds, lean)
 local indexed = redis.call('HLEN', KEYS[4]) > 0
-local suspects = kinds.back and beside and redis.call('EXISTS', base .. ':suspects') == 1
+local suspects = kinds.back and marked and redis.call('EXISTS', base .. ':suspects') == 1
 for priority, entries in pairs(entries_of) do
   mine[priority] = owned(base .. ':stream:' .. priority, worker, entries)
 end
@@ -148,7 +148,7 @@ hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, acked, now, lean, not beside)
+finish(base, meta, ends, acked, now, lean, awaited, marked)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
