@@ -2,9 +2,9 @@
 
 import pytest
 
-from homing.job import Ack, Cancelled, Enqueued, HandBack, State
+from homing.job import Ack, Cancelled, Enqueued, HandBack, NewJob, State
 from tests.conformance.driver import Queue, Whole
-from tests.conformance.jobs import ERROR, HOUR_MS, A, B, C, awaited, chosen, ids, later, many, settlement
+from tests.conformance.jobs import ERROR, HOUR_MS, A, B, C, D, awaited, chosen, ids, later, many, settlement
 
 #: What is kept of ends and answers lives so long unless the queue says otherwise.
 RESULT_TTL_S = 600
@@ -160,11 +160,11 @@ def test_how_long_results_are_kept_is_the_queues_setting(queue: Queue) -> None:
 
 def test_reply_lists_are_bounded_and_expire(queue: Queue) -> None:
     queue.enqueue(*(awaited(job) for job in many(1_000)))
-    queue.enqueue(*(awaited(job) for job in many(5, "k")))
+    queue.enqueue(*(awaited(job) for job in many(1, "k")))
     queue.purge(State.WAITING)
     queue.purge(State.WAITING)
     told = queue.told()
-    assert (len(told), told[-1], told[0]) == (1_000, b"k0004\ncancelled\n", b"j0005\ncancelled\n")
+    assert (len(told), told[-1], told[0]) == (1_000, b"k0000\ncancelled\n", b"j0001\ncancelled\n")
     assert queue.ttl_s("reply:p") in range(RESULT_TTL_S - 5, RESULT_TTL_S + 1)
     assert queue.whole() == Whole()
 
@@ -178,6 +178,46 @@ def test_results_are_bounded_in_number(queue: Queue) -> None:
     assert kept == [None, None, b"1", b"1", b"1"]
     assert len([name for name in queue.names() if name.startswith("result:")]) == 3
     assert queue.raw.llen(queue.keys("results")) == 3
+
+
+def test_a_lower_bound_of_results_comes_true_by_and_by(queue: Queue) -> None:
+    worker = end_with_results(queue, many(6))
+    queue.open(result_max=2)
+    kept = []
+    for number in range(3):
+        end_with_results(queue, many(1, f"k{number}"), worker)
+        kept.append(queue.raw.llen(queue.keys("results")))
+    assert kept == [5, 4, 3]
+    assert len([name for name in queue.names() if name.startswith("result:")]) == 3
+
+
+@pytest.mark.parametrize(("again", "kept"), [([A], "ab"), ([C, A], "ac"), ([A, C], "ac"), ([A, C, D], "cd")])
+def test_an_id_that_ends_again_keeps_its_result_when_its_older_one_makes_room(
+    queue: Queue, again: list[NewJob], kept: str
+) -> None:
+    queue.open(result_max=2, id_ttl_ms=0)
+    worker = end_with_results(queue, [A, B])
+    end_with_results(queue, again, worker)
+    assert [one for one in "abcd" if (job := queue.job(one)) and job.result] == list(kept)
+    assert queue.raw.llen(queue.keys("results")) == 2
+
+
+def end_with_results(queue: Queue, jobs: list[NewJob], worker: str = "") -> str:
+    worker = worker or queue.register()
+    queue.enqueue(*jobs)
+    queue.ack(worker, *queue.claim(worker), result=b"1")
+    return worker
+
+
+def test_ends_of_a_batch_are_told_to_all_who_wait(queue: Queue) -> None:
+    queue.enqueue(awaited(A, "p"), B, awaited(C, "r"), D)
+    queue.follow("a", process="r")
+    queue.follow("d", process="p")
+    worker = queue.register()
+    queue.ack(worker, *queue.claim(worker), result=b"1")
+    ends = {one: f"{one}\ncompleted\n1".encode() for one in "acd"}
+    assert (queue.told("p"), queue.told("r")) == ([ends["a"], ends["d"]], [ends["a"], ends["c"]])
+    assert not queue.raw.exists(queue.keys("replies"))
 
 
 def test_facts_are_bounded_in_two_generations(queue: Queue) -> None:

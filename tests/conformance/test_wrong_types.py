@@ -11,7 +11,7 @@ from homing.errors import WrongType
 from homing.job import Ack, Again, Cancelled, Dead, Decision, Enqueued, HandBack, NewJob, State
 from tests.conformance.deaths import crash, marks
 from tests.conformance.driver import Queue
-from tests.conformance.jobs import ERROR, MINUTE_MS, A, B, C, D, later, made_at
+from tests.conformance.jobs import ERROR, MINUTE_MS, A, B, C, D, later, made_at, settlement
 
 #: What may become of a job, and the state in which it is then found.
 ENDS: dict[str, tuple[Decision, State]] = {
@@ -53,6 +53,21 @@ def test_a_settlement_beside_a_key_of_another_type_is_done_or_changes_nothing(
         if not done:
             assert queue.decide(worker, job, decision).done == 1, key
         assert queue.record(job.id).state is state, key
+
+
+@pytest.mark.parametrize("end", ["ack", "result", "dead", "cancel"])
+def test_jobs_end_though_a_list_of_replies_is_of_another_type(queue: Queue, end: str) -> None:
+    decision, state = ENDS[end]
+    queue.enqueue(A, B)
+    for job_id in ("a", "b"):
+        queue.follow(job_id)
+    queue.follow("b", process="other")
+    worker = queue.register()
+    with taken(queue, "reply:p"):
+        assert queue.settle(worker, *(settlement(job, decision) for job in queue.claim(worker))).done == 2
+    assert [queue.record(job_id).state for job_id in ("a", "b")] == [state, state]
+    assert len(queue.told("other")) == 1
+    assert not queue.raw.exists(queue.keys("replies"))
 
 
 @pytest.mark.exact_answers("a copy tells what it moved itself")

@@ -38,7 +38,7 @@ class Beside:
     facts: dict[str, tuple[State, int, bool]] = field(default_factory=dict)
     facts_old: dict[str, tuple[State, int, bool]] = field(default_factory=dict)
     results: dict[str, tuple[State, bytes]] = field(default_factory=dict)
-    result_ids: list[str] = field(default_factory=list)  # newest first
+    result_ids: list[str] = field(default_factory=list)  # oldest first
     statistics: dict[int, Counter[str]] = field(default_factory=dict)
 
     def count(self, now_ms: int, **counters: int) -> None:
@@ -84,10 +84,9 @@ class Beside:
 
     def finish(self, ends: list[tuple[str, State, bytes]], now_ms: int, *, lean: bool) -> None:
         """Jobs that completed or were cancelled, together."""
-        for job_id, state, body in ends:
-            told = self.reply(job_id, state, body)
-            if not lean and (told or body):
-                self._keep_result(job_id, state, body)
+        told = [end for end in ends if self.reply(*end) or end[2]]
+        if told and not lean:
+            self._keep_results(told)
         for job_id, _, _ in ends:
             self.release(job_id, now_ms + self.settings["id_ttl_ms"])
         if lean or not ends:
@@ -99,13 +98,16 @@ class Beside:
         if len(self.facts) >= self.settings["facts_max"]:
             self.facts, self.facts_old = {}, self.facts
 
-    def _keep_result(self, job_id: str, state: State, body: bytes) -> None:
-        if self.settings["result_ttl_ms"] <= 0 or self.settings["result_max"] <= 0:
+    def _keep_results(self, ends: list[tuple[str, State, bytes]]) -> None:
+        most = self.settings["result_max"]
+        if self.settings["result_ttl_ms"] <= 0 or most <= 0:
             return
-        self.results[job_id] = (state, body)
-        self.result_ids.insert(0, job_id)
-        if len(self.result_ids) > self.settings["result_max"]:
-            self.results.pop(self.result_ids.pop(), None)
+        kept = [*((job_id, None) for job_id in self.result_ids), *((end[0], end[1:]) for end in ends)]
+        gone = min(max(len(kept) - most, 0), 2 * len(ends))
+        for job_id, _ in kept[:gone]:
+            self.results.pop(job_id, None)
+        self.result_ids = [job_id for job_id, _ in kept[gone:]]
+        self.results |= {job_id: end for job_id, end in kept[gone:] if end}
 
     def ended(self, job_id: str) -> JobRecord | None:
         """What is still known of a job that ended."""

@@ -16,7 +16,7 @@ local function bury(base, id, now, attempt, error)
   if attempt then redis.call('HSET', job, 'attempt', attempt) end
   redis.call('ZADD', base .. ':dead', now, id)
   local kept = redis.call('HMGET', base .. ':meta', 'result_ttl_ms', 'dead_max', 'id_ttl_ms')
-  reply(base, base .. ':replies', id, 'dead', error, kept[1] or 600000)
+  reply(base, base .. ':replies', { id, 'dead', error }, kept[1] or 600000)
   local over = redis.call('ZCARD', base .. ':dead') - tonumber(kept[2] or 100000)
   if over > 0 then
     for _, old in ipairs(redis.call('ZRANGE', base .. ':dead', 0, math.min(over, 2) - 1)) do

@@ -1,13 +1,21 @@
 -- Ends, together for a batch.
 
--- Keep an end that somebody may look up: the oldest of `result_max` makes room.
-local function store_result(base, results, id, state, body, ttl, max)
-  if tonumber(ttl) <= 0 or max <= 0 then return end
-  redis.call('SET', base .. ':result:' .. id, state .. '\n' .. body, 'PX', ttl)
-  redis.call('LPUSH', results, id)
+-- Keep ends that somebody may look up, a flat list (id, state, body)*: the oldest of `result_max` make room.
+local function store_results(base, ends, ttl, max)
+  if #ends == 0 or tonumber(ttl) <= 0 or max <= 0 then return end
+  local results, ids, oldest = base .. ':results', {}, {}
+  for n = 1, #ends / 3 do ids[n] = ends[n * 3 - 2] end
+  local kept = redis.call('LPUSH', results, unpack(ids))
   redis.call('PEXPIRE', results, ttl)
-  if redis.call('LLEN', results) > max then
-    redis.call('DEL', base .. ':result:' .. redis.call('RPOP', results))
+  if kept > max then
+    -- Twice as many as came at the most: where `result_max` was lowered, that becomes true by and by.
+    oldest = redis.call('RPOP', results, math.min(kept - max, 2 * #ids))
+    for n, id in ipairs(oldest) do oldest[n] = base .. ':result:' .. id end
+    redis.call('DEL', unpack(oldest))
+  end
+  -- Now only: an id may have been among the oldest, too. Of more than there is room for the first go at once.
+  for i = math.max(#oldest - (kept - #ids), 0) * 3 + 1, #ends, 3 do
+    redis.call('SET', base .. ':result:' .. ends[i], ends[i + 1] .. '\n' .. ends[i + 2], 'PX', ttl)
   end
 end
 
@@ -242,21 +250,23 @@ end
 
 -- Everything an end leaves behind: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled,
 -- `acked` are ids of jobs that completed without a result while nobody waits for any. `lean` keeps no fact and no result;
--- `awaited` and `marked` are what `look_around` said.
-local function finish(base, meta, ends, acked, now, lean, awaited, marked)
+-- `awaited` and `marked` are what `look_around` said; `kept` is what `meta` has of the engine, the version and `BOUNDS`.
+local BOUNDS = { 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max' }
+
+local function finish(base, kept, ends, acked, now, lean, awaited, marked)
   if #ends == 0 and #acked == 0 then return end
-  local kept = redis.call('HMGET', meta, 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max')
   local ids, plain, facts, ended = acked, acked, {}, string.format('%.0f', now)
   if #ends > 0 then
-    local ttl, replies, count = kept[2] or 600000, base .. ':replies', #acked
+    local ttl, count, looked_up, n = kept[4] or 600000, #acked, {}, 0
+    local told = awaited and reply(base, base .. ':replies', ends, ttl) or {}
     ids, plain = { unpack(acked) }, { unpack(acked) }
     for i = 1, #ends, 3 do
       local id, state, body = ends[i], ends[i + 1], ends[i + 2]
       count = count + 1
       ids[count] = id
-      local told = awaited and reply(base, replies, id, state, body, ttl)
-      if not lean and (told or body ~= '') then
-        store_result(base, base .. ':results', id, state, body, ttl, tonumber(kept[3] or 10000))
+      if told[id] or body ~= '' then
+        looked_up[n + 1], looked_up[n + 2], looked_up[n + 3] = id, state, body
+        n = n + 3
       end
       if body == '' and state == 'completed' then
         plain[#plain + 1] = id
@@ -265,12 +275,13 @@ local function finish(base, meta, ends, acked, now, lean, awaited, marked)
         facts[#facts + 1] = state .. ' ' .. ended .. (body == '' and '' or ' 1')
       end
     end
+    if not lean then store_results(base, looked_up, ttl, tonumber(kept[5] or 10000)) end
   end
-  local chosen = marked and release_ids(base, ids, now + tonumber(kept[1] or 3600000)) or {}
+  local chosen = marked and release_ids(base, ids, now + tonumber(kept[3] or 3600000)) or {}
   if lean then return end
   local finished = base .. ':finished'
   if chosen[1] then plain = set_apart(finished, plain, facts, ended, chosen) end
-  store_facts(finished, plain, facts, ended, tonumber(kept[4] or 20000))
+  store_facts(finished, plain, facts, ended, tonumber(kept[6] or 20000))
 end
 
 -- The fact of an ended job: its state, its end (ms), '1' when it had a result; or nil.

@@ -40,9 +40,9 @@ else
     end
   end
 end
-for _, id in ipairs(ids) do
-  redis.call('DEL', base .. ':job:' .. id)
-  reply(base, KEYS[5], id, 'cancelled', '', 600000)
+for _, id in ipairs(ids) do redis.call('DEL', base .. ':job:' .. id) end
+if #ids > 0 then
+  reply_cancelled(base, KEYS[5], ids)
+  release_ids(base, ids, until_ms)
 end
-if #ids > 0 then release_ids(base, ids, until_ms) end
 return #ids

@@ -29,5 +29,5 @@ forget_facts(KEYS[6], { id })
 forget_facts(KEYS[7], { id })
 redis.call('HDEL', base .. ':suspects', id)
 redis.call('ZREM', KEYS[4], id)
-reply(base, KEYS[5], id, 'cancelled', '', 600000)
+reply_cancelled(base, KEYS[5], { id })
 return state

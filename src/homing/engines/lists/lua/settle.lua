@@ -20,7 +20,7 @@
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
 local base, meta, active, now = KEYS[1], KEYS[2], KEYS[4], now_ms(ARGV[1])
-local kept = redis.call('HMGET', meta, 'engine', 'version')
+local kept = redis.call('HMGET', meta, 'engine', 'version', unpack(BOUNDS))
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], ARGV[2])
 if refused then return refused end
 -- A copy whose answer was lost, or that comes late: its jobs may be in this worker's hands again.
@@ -123,7 +123,7 @@ if leaving > 0 then redis.call('DEL', unpack(gone)) end
 for i = #back, 1, -1 do push_back(base, back[i], suspects) end
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, acked, now, lean, awaited, marked)
+finish(base, kept, ends, acked, now, lean, awaited, marked)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if #back > 0 or earlier then ring(KEYS[6]) end

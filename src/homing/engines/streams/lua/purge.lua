@@ -43,6 +43,8 @@ else
     count = count + #entries
   end
 end
-for _, id in ipairs(ids) do reply(base, KEYS[5], id, 'cancelled', '', 600000) end
-if #ids > 0 then release_ids(base, ids, until_ms) end
+if #ids > 0 then
+  reply_cancelled(base, KEYS[5], ids)
+  release_ids(base, ids, until_ms)
+end
 return count

@@ -21,7 +21,7 @@
 -- Returns {how many, refused ids, 1 when this number or a later one was here before: nothing is done then}.
 
 local base, meta, worker, now = KEYS[1], KEYS[2], ARGV[2], now_ms(ARGV[1])
-local kept = redis.call('HMGET', meta, 'engine', 'version')
+local kept = redis.call('HMGET', meta, 'engine', 'version', unpack(BOUNDS))
 local refused = refusal(ENGINE, kept[1], kept[2]) or not_a_member(KEYS[3], worker)
 if refused then return refused end
 -- A copy whose answer was lost, or that comes late: its jobs may be in this worker's hands again.
@@ -148,7 +148,7 @@ hand_back(base, back, 'returned')
 hand_back(base, apart, 'alone')
 
 if ARGV[4] ~= '0' then redis.call('HSET', KEYS[7], 'settled', ARGV[4]) end
-finish(base, meta, ends, acked, now, lean, awaited, marked)
+finish(base, kept, ends, acked, now, lean, awaited, marked)
 if #lost > 0 then redis.call('HINCRBY', meta, 'refused', #lost) end
 if not lean then add_settled(base, now, tally, #lost) end
 if next(back) or next(apart) or earlier then ring(KEYS[6]) end
