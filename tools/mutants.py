@@ -40,6 +40,7 @@ _NOTHING = """\
 local function nothing_done(command, key, a, b, ...)
   if command == 'LMOVE' then return redis.call('LINDEX', key, b == 'RIGHT' and -1 or 0) end
   if command == 'LPOP' then return redis.call('LINDEX', key, 0) end
+  if command == 'RPOP' and a then return redis.call('LRANGE', key, -a, -1) end
   if command == 'RPOP' then return redis.call('LINDEX', key, -1) end
   if command == 'XADD' then return '1-1' end
   if command == 'SET' or command == 'RENAME' or command == 'LTRIM' then return { ok = 'OK' } end
