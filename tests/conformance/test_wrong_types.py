@@ -120,6 +120,22 @@ def test_a_suspect_stays_in_its_hands_while_its_place_apart_is_of_another_type(q
     assert queue.whole().waiting == ["a"]
 
 
+@pytest.mark.exact_answers("of a copy nobody knows what it would have removed")
+@pytest.mark.parametrize("verb", ["purge", "remove"])
+def test_jobs_are_not_deleted_half_while_nobody_can_be_told(queue: Queue, verb: str) -> None:
+    queue.enqueue(replace(A, own_id=True), B)
+
+    def delete() -> bool:
+        return queue.purge(State.WAITING) == 2 if verb == "purge" else queue.remove("a") is State.WAITING
+
+    with taken(queue, "replies"):
+        before = queue.dump()
+        with pytest.raises(WrongType):
+            delete()
+        assert queue.dump() == before
+    assert delete()
+
+
 def test_a_cancelled_job_beside_a_key_of_another_type_is_gone_or_stays_as_it_was(queue: Queue) -> None:
     for key in BESIDE:
         queue.enqueue(replace(A, id="other"))

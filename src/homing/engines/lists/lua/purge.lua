@@ -17,6 +17,7 @@ local base, now, limit = KEYS[1], now_ms(ARGV[1]), tonumber(ARGV[3])
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities', 'id_ttl_ms')
 local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
+redis.call('HLEN', KEYS[5])  -- it may fail on a key of the wrong type: nothing is written yet
 local until_ms = now + tonumber(kept[4] or 3600000)
 
 if ARGV[2] == 'dead' then

@@ -21,6 +21,7 @@ if not record then return '' end
 local state = record[4]
 if state == 'active' then return state end
 
+redis.call('HLEN', KEYS[5])  -- it may fail on a key of the wrong type: nothing is written yet
 if state == 'waiting' and not take_waiting(base, id) then return 'active' end
 redis.call('ZREM', KEYS[3], id)
 forget_dead(base, id, 0)
