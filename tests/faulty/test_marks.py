@@ -6,7 +6,7 @@ import re
 import pytest
 
 from tests.faulty.hook import KINDS, UNRUN
-from tests.servers import Server
+from tests.servers import Server, as_anybody
 
 pytestmark = pytest.mark.exact_traffic("the test that it plays meets the errors, and this one must not")
 
@@ -38,7 +38,7 @@ def test_a_mark_keeps_away_what_it_names_and_nothing_else(
     pytester: pytest.Pytester, valkey: Server, mark: str, kinds: tuple[str, ...], outcome: dict[str, int]
 ) -> None:
     key = f"homing:{{marks}}:{os.urandom(6).hex()}"
-    pytester.makepyfile(COUNTS.format(mark=mark, url=valkey.url, key=key))
+    pytester.makepyfile(COUNTS.format(mark=mark, url=as_anybody(valkey.url), key=key))
     played = pytester.runpytest_inprocess(
         "-p",
         "tests.faulty.plugin",
