@@ -71,7 +71,7 @@ chaos-sabotage: $(VENV)/.dev ## Play broken builds of homing: the harness must c
 recovery: $(VENV)/.dev ## Kill workers of homing and its peers, and time until their jobs run again (15 minutes)
 	$(BIN)/python -m benchmarks.recovery
 
-bench: $(VENV)/.dev ## homing beside its peers in all scenarios, and docs/benchmarks.md (an hour; goes on where it was)
+bench: $(VENV)/.dev ## homing beside its peers in all scenarios, and docs/benchmarks.md (an hour and a half; goes on where it was)
 	$(BIN)/python -m benchmarks --write $(if $(ONLY),--only '$(ONLY)') $(if $(SCENARIO),--scenario $(SCENARIO))
 
 bench-quick: $(VENV)/.dev ## homing beside hand-written loops (a minute); fails where a ratio falls short

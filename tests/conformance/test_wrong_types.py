@@ -136,6 +136,14 @@ def test_jobs_are_not_deleted_half_while_nobody_can_be_told(queue: Queue, verb: 
     assert delete()
 
 
+def test_dead_letters_are_purged_whoever_waits_for_others(queue: Queue) -> None:
+    queue.enqueue(A)
+    worker = queue.register()
+    queue.bury(worker, *queue.claim(worker))
+    with taken(queue, "replies"):
+        assert queue.purge(State.DEAD) == 1
+
+
 def test_a_cancelled_job_beside_a_key_of_another_type_is_gone_or_stays_as_it_was(queue: Queue) -> None:
     for key in BESIDE:
         queue.enqueue(replace(A, id="other"))

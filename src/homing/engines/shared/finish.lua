@@ -248,11 +248,12 @@ local function look_around(base, kinds, lean)
   return awaited, marked
 end
 
+-- What `meta` keeps of how long, and how much, is kept of ends.
+local BOUNDS = { 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max' }
+
 -- Everything an end leaves behind: `ends` is a flat list (id, state, body)* of jobs that are completed or cancelled,
 -- `acked` are ids of jobs that completed without a result while nobody waits for any. `lean` keeps no fact and no result;
 -- `awaited` and `marked` are what `look_around` said; `kept` is what `meta` has of the engine, the version and `BOUNDS`.
-local BOUNDS = { 'id_ttl_ms', 'result_ttl_ms', 'result_max', 'facts_max' }
-
 local function finish(base, kept, ends, acked, now, lean, awaited, marked)
   if #ends == 0 and #acked == 0 then return end
   local ids, plain, facts, ended = acked, acked, {}, string.format('%.0f', now)

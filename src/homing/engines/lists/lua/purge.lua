@@ -17,7 +17,6 @@ local base, now, limit = KEYS[1], now_ms(ARGV[1]), tonumber(ARGV[3])
 local kept = redis.call('HMGET', KEYS[2], 'engine', 'version', 'priorities', 'id_ttl_ms')
 local refused = refusal(ENGINE, kept[1], kept[2])
 if refused then return refused end
-redis.call('HLEN', KEYS[5])  -- it may fail on a key of the wrong type: nothing is written yet
 local until_ms = now + tonumber(kept[4] or 3600000)
 
 if ARGV[2] == 'dead' then
@@ -26,6 +25,7 @@ if ARGV[2] == 'dead' then
   return #ids
 end
 
+redis.call('HLEN', KEYS[5])  -- it may fail on a key of the wrong type: nothing is written yet
 local ids = {}
 if ARGV[2] == 'scheduled' then
   ids = redis.call('ZRANGE', KEYS[3], 0, limit - 1)
